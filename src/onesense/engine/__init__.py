@@ -1,0 +1,1 @@
+"""Contents to embeddings: batching, caching, task prompts, backends and the Gemini-shaped client."""

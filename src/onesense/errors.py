@@ -1,0 +1,120 @@
+"""Every error that Onesense raises on purpose: what happened, its HTTP and Gemini status, what to do about it.
+
+The list is closed: code above this module raises these and nothing else for a fault of the input or the set-up.
+A message says what came, what was expected and what to do.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class OnesenseError(Exception):
+    """Base of all errors that a caller can act on."""
+
+    code: ClassVar[str] = "internal"
+    """Stable identifier, used in reports and `--json` output."""
+    http_status: ClassVar[int] = 500
+    """HTTP status that a server answers with."""
+    gemini_status: ClassVar[str] = "INTERNAL"
+    """Google RPC status word of the same error."""
+
+
+class InvalidInput(OnesenseError):
+    """The request itself is wrong: an empty content, an unknown task, a bad option."""
+
+    code = "invalid_input"
+    http_status = 400
+    gemini_status = "INVALID_ARGUMENT"
+
+
+class DimError(InvalidInput):
+    """An output dimension outside 1..D."""
+
+    code = "bad_dimension"
+
+
+class ZeroVector(InvalidInput):
+    """A vector without length cannot be normalised."""
+
+    code = "zero_vector"
+
+
+class DecodeError(InvalidInput):
+    """The bytes are not what they claim to be, or are damaged."""
+
+    code = "cannot_decode"
+
+
+class EmptyInput(InvalidInput):
+    """Nothing to embed: no parts, an empty file, a sound of no length."""
+
+    code = "empty_input"
+
+
+class EncryptedInput(InvalidInput):
+    """A password is needed to read this file."""
+
+    code = "password_protected"
+
+
+class TooLarge(InvalidInput):
+    """More bytes, pixels, pages or seconds than the limit that the message names."""
+
+    code = "too_large"
+    http_status = 413
+
+
+class UnsupportedMedia(InvalidInput):
+    """No modality reads this type of file."""
+
+    code = "unsupported_media"
+    http_status = 415
+
+
+class UnsupportedModality(InvalidInput):
+    """The chosen model has no sense for this modality."""
+
+    code = "unsupported_modality"
+
+
+class NotFound(OnesenseError):
+    """A model, file or collection of this name does not exist."""
+
+    code = "not_found"
+    http_status = 404
+    gemini_status = "NOT_FOUND"
+
+
+class FingerprintMismatch(OnesenseError):
+    """A collection holds vectors of another model, size or task."""
+
+    code = "fingerprint_mismatch"
+    http_status = 409
+    gemini_status = "FAILED_PRECONDITION"
+
+
+class CorruptData(OnesenseError):
+    """Stored weights or a collection fail their checksum or cannot be read."""
+
+    code = "corrupt_data"
+    gemini_status = "DATA_LOSS"
+
+
+class PluginError(OnesenseError):
+    """A plug-in cannot be imported, or two claim one name."""
+
+    code = "plugin_error"
+
+
+class MissingExtra(OnesenseError):
+    """An optional package is needed; the message names the extra to install."""
+
+    code = "missing_extra"
+    gemini_status = "FAILED_PRECONDITION"
+
+
+class BackendError(OnesenseError):
+    """The model failed while it embedded a batch."""
+
+    code = "backend_failed"

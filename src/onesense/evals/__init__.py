@@ -1,0 +1,1 @@
+"""Quality, measured: metrics, development sets and the runner."""

@@ -1,0 +1,1 @@
+"""Collections: files in, ranked hits out."""

@@ -1,0 +1,1 @@
+"""Where vectors live: one file a store, each with a class `Store`."""

@@ -1,0 +1,1 @@
+"""How the bundled model is made: importers, data, losses, runs, export. Needs the extra `[train]`."""

@@ -1,0 +1,444 @@
+"""The nouns of the house and the Protocols between its rooms.
+
+Axis letters, the same everywhere: `B` items, `L` tokens, `N` packed tokens (sum of L), `P` patches, `T` video frames,
+`F` audio frames, `S` samples, `H W C` pixels, `M` mel bins, `D` width, `d` output dim, `K` hits.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+
+from .errors import EmptyInput, InvalidInput
+
+Array = npt.NDArray[Any]
+SAMPLE_RATE_HZ = 16_000  # every sound in the house is mono at this rate
+
+_Bytes = bytes  # `Part.bytes` would shadow the builtin in annotations
+
+
+class Task(StrEnum):
+    """What a vector is for, in the words of Gemini's documented prefixes (GEMINI_API.md §1.5)."""
+
+    SEARCH_QUERY = "search query"
+    SEARCH_DOCUMENT = "search document"
+    QUESTION_ANSWERING = "question answering"
+    FACT_CHECKING = "fact checking"
+    CODE_RETRIEVAL = "code retrieval"
+    CLASSIFICATION = "classification"
+    CLUSTERING = "clustering"
+    SENTENCE_SIMILARITY = "sentence similarity"
+
+    @classmethod
+    def parse(cls, name: str | Task | None) -> Task | None:
+        """Read a task name; None stays None.
+
+        Raises:
+            InvalidInput: no task has this name; the message lists those that exist.
+        """
+        if name is None or isinstance(name, cls):
+            return name
+        try:
+            return cls(name.strip().lower().replace("_", " "))
+        except ValueError:
+            known = ", ".join(f"`{t.value}`" for t in cls)
+            raise InvalidInput(f"unknown task `{name}`: use one of {known}, or none") from None
+
+
+# --- canonical media: what `media` decodes every file into -------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Image:
+    """A picture: sRGB, upright, alpha laid on white."""
+
+    pixels: Array
+    """uint8 [H, W, 3]."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Audio:
+    """A sound: mono, 16 kHz."""
+
+    samples: Array
+    """float32 [S], -1..1."""
+
+    @property
+    def duration_s(self) -> float:
+        """Length in seconds."""
+        return len(self.samples) / SAMPLE_RATE_HZ
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Video:
+    """A moving picture (or a stretch of one): sampled frames with their times, and its sound."""
+
+    frames: Array
+    """uint8 [T, H, W, 3], sRGB."""
+    times_s: Array
+    """float32 [T], seconds from the start of the file, ascending."""
+    sound: Audio | None
+    """The sound of the same stretch, None where the file has none."""
+    duration_s: float
+    """Length of the stretch in seconds."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Page:
+    """One page of a document: how it looks and what its text layer says."""
+
+    image: Image
+    text: str
+    """The text layer in reading order, '' for a scan."""
+    number: int
+    """1-based."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Document:
+    """The pages of a PDF."""
+
+    pages: tuple[Page, ...]
+
+
+Decoded = str | Image | Audio | Video | Page | Document
+
+
+# --- inputs -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One piece of a content. The type of `value` says what it is: nothing is guessed from how a string looks.
+
+    str is text; `Path` a file to read; bytes an encoded file; a canonical media object is taken as it is.
+    """
+
+    value: str | _Bytes | Path | Image | Audio | Video | Page | Document
+    mime_type: str | None = None
+    """Declared MIME type of bytes or a file; checked against the magic bytes."""
+    start_s: float | None = None
+    """Sound and video: take from this second."""
+    end_s: float | None = None
+    """Sound and video: take up to this second."""
+    fps: float | None = None
+    """Video: frames per second to sample, 0 < fps <= 24 (default 1)."""
+    pages: tuple[int, ...] | None = None
+    """Documents: the 1-based pages to take, all by default."""
+
+    @classmethod
+    def text(cls, text: str) -> Part:
+        """A piece of text."""
+        if not isinstance(text, str):
+            raise InvalidInput(f"Part.text takes a str, not {type(text).__name__}")
+        return cls(text)
+
+    @classmethod
+    def file(cls, path: str | Path, mime_type: str | None = None) -> Part:
+        """A file on this machine, read when it is embedded."""
+        return cls(Path(path).expanduser(), mime_type)
+
+    @classmethod
+    def bytes(cls, data: _Bytes, mime_type: str | None = None) -> Part:
+        """An encoded file held in memory."""
+        if not isinstance(data, (bytes, bytearray, memoryview)):
+            raise InvalidInput(f"Part.bytes takes bytes, not {type(data).__name__}; use Part.text for text")
+        return cls(bytes(data), mime_type)
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class Content:
+    """An ordered mix of parts that becomes ONE vector, however many parts it has."""
+
+    parts: tuple[Part, ...]
+    title: str | None
+    """Title of a document; used by the prompts of the search-document task."""
+
+    def __init__(self, *parts: str | Part, title: str | None = None) -> None:
+        if not parts:
+            raise EmptyInput("a Content needs at least one part: Content('text') or Content(Part.file('a.jpg'))")
+        for part in parts:
+            if not isinstance(part, (str, Part)):
+                kind = type(part).__name__
+                raise InvalidInput(f"a Content holds str and Part, not {kind}; see Part.file and Part.bytes")
+        object.__setattr__(self, "parts", tuple(Part(p) if isinstance(p, str) else p for p in parts))
+        object.__setattr__(self, "title", title)
+
+
+# --- outputs ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Embedding:
+    """One vector and what it cost."""
+
+    values: Array
+    """float32 [d], unit length."""
+    n_tokens: int = 0
+    """Tokens that the model read."""
+    usage: Mapping[str, int] = field(default_factory=dict)
+    """Tokens by modality name, adding up to `n_tokens`."""
+    truncated: bool = False
+    """True when the input was longer than the model reads, so its end was left out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Locator:
+    """Where inside a file: a page, a stretch of seconds, of characters, a box. Unused fields are None."""
+
+    page: int | None = None
+    """1-based."""
+    start_s: float | None = None
+    end_s: float | None = None
+    start_char: int | None = None
+    end_char: int | None = None
+    box: tuple[float, float, float, float] | None = None
+    """x0, y0, x1, y1 as shares of width and height, 0..1."""
+
+    def __str__(self) -> str:
+        if self.page is not None:
+            return f"page {self.page}"
+        if self.start_s is not None:
+            end = f"–{_clock(self.end_s)}" if self.end_s is not None else ""
+            return f"{_clock(self.start_s)}{end}"
+        if self.start_char is not None:
+            return f"chars {self.start_char}–{self.end_char}"
+        return ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields that are set, ready for JSON."""
+        return {k: v for k in self.__slots__ if (v := getattr(self, k)) is not None}
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> Locator:
+        """The inverse of `to_dict`; keys that this version does not know are ignored."""
+        known = {k: v for k, v in fields.items() if k in cls.__slots__}
+        if "box" in known:
+            known["box"] = tuple(known["box"])
+        return cls(**known)
+
+
+def _clock(seconds: float | None) -> str:
+    minutes, rest = divmod(seconds or 0.0, 60)
+    return f"{int(minutes)}:{rest:04.1f}"
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A stretch of a file that gets a vector of its own."""
+
+    content: Content
+    locator: Locator
+    modality: str
+    """Name of the modality plug-in, e.g. `image`."""
+    preview: str
+    """One line for a list of results."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One search result."""
+
+    id: str
+    """Segment id, unique in the collection."""
+    path: str
+    """File (or record id) that the segment belongs to."""
+    locator: Locator
+    modality: str
+    score: float
+    """Cosine of query and segment, -1..1; comparable within one pair of modalities."""
+    confidence: float | None
+    """0..1, comparable across modalities; None before the collection is calibrated."""
+    preview: str
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON."""
+        fields = {name: getattr(self, name) for name in self.__slots__}
+        return fields | {"locator": self.locator.to_dict(), "metadata": dict(self.metadata)}
+
+
+# --- models -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """The record of a model: everything that the house may know about it."""
+
+    name: str
+    revision: str
+    """Pins the weights: a hash or a version."""
+    licence: str
+    modalities: frozenset[str]
+    dim: int
+    """Full output dimension D; any 1 <= d <= D can be asked for."""
+    mrl_dims: tuple[int, ...]
+    """Output sizes that were trained or measured, descending."""
+    max_tokens: int
+    """Longest input, all modalities together; more is cut and reported as truncated."""
+    description: str = ""
+    prompts: Mapping[Task, str] = field(default_factory=dict)
+    """Template a task, with `{text}` and `{title}`; a task that is missing leaves the text bare."""
+    dtype_class: str = "fp32"
+    """Vectors of different classes (fp32, bf16, int8) are not mixed in one collection."""
+    preprocessing: str = "1"
+    """Version of everything between bytes and tokens."""
+
+    def fingerprint(self, dim: int, task: Task | None) -> str:
+        """Digest of what makes two vectors comparable: model, revision, dtype class, preprocessing, size and task."""
+        key = [self.name, self.revision, self.dtype_class, self.preprocessing, dim, task.value if task else None]
+        return hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Features:
+    """One content, prepared for one model. `payload` belongs to the backend; nobody else looks inside."""
+
+    payload: Any
+    n_tokens: int
+    usage: Mapping[str, int] = field(default_factory=dict)
+    truncated: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """Contents that go through a model together."""
+
+    features: tuple[Features, ...]
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    @property
+    def n_tokens(self) -> int:
+        """Tokens of all items, padding not counted."""
+        return sum(f.n_tokens for f in self.features)
+
+
+@runtime_checkable
+class Backend(Protocol):
+    """A model that embeds. One file in `engine/backends/`, one class `Backend`.
+
+    `prepare` is called from many threads; `embed` from one at a time. Both may raise `OnesenseError`s.
+    """
+
+    info: ModelInfo
+
+    def prepare(self, content: Content) -> Features:
+        """Decode and tokenise one content. CPU only."""
+        ...
+
+    def embed(self, batch: Batch) -> Array:
+        """Float32 [B, D], pooled, not normalised, in the order of the batch."""
+        ...
+
+    def close(self) -> None:
+        """Free the weights. Calling it twice is fine."""
+        ...
+
+
+# --- media --------------------------------------------------------------------------------------------------------
+
+
+@runtime_checkable
+class Modality(Protocol):
+    """A kind of media. One file in `media/` that holds an object `modality` of this shape."""
+
+    name: str
+    mimes: frozenset[str]
+    """MIME types it reads."""
+    suffixes: frozenset[str]
+    """File name endings, with the dot, lower case; a hint only, the bytes decide."""
+
+    def sniff(self, head: bytes) -> str | None:
+        """The MIME type that the first 4096 bytes show, None when they are of another kind."""
+        ...
+
+    def decode(self, source: bytes | Path, part: Part) -> Decoded:
+        """Whole file (or the stretch that `part` asks for) to its canonical form."""
+        ...
+
+    def segments(self, source: bytes | Path) -> Iterator[Segment]:
+        """The stretches of a file that are indexed, in order, decoded as they are needed."""
+        ...
+
+    def preview(self, value: Decoded) -> str:
+        """One line that tells a person what this is."""
+        ...
+
+
+# --- stores -------------------------------------------------------------------------------------------------------
+
+Payload = Mapping[str, Any]
+Where = Mapping[str, Any]
+"""Filter: field -> value, list of values (any of), or {"gte": x, "lte": y, "prefix": s}. Fields are joined by AND."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoreSpec:
+    """What a collection is made of; stored with it and compared when it is opened."""
+
+    dim: int
+    fingerprint: str
+    model: str
+    revision: str
+    task: str | None = None
+    format: str = "onesense.collection.v1"
+
+
+@runtime_checkable
+class Store(Protocol):
+    """Where vectors and payloads live. One file in `index/stores/`, one class `Store`.
+
+    A row is (id, unit vector, payload). Writes are atomic per call and durable when it returns.
+    """
+
+    features: frozenset[str]
+    """What it can do beyond the contract: `filter`, `text`, `ann`."""
+    spec: StoreSpec
+
+    @classmethod
+    def open(cls, path: Path, spec: StoreSpec) -> Store:
+        """Open or create. Raises FingerprintMismatch when what is there was made by another model, size or task."""
+        ...
+
+    def upsert(self, ids: Sequence[str], vectors: Array, payloads: Sequence[Payload]) -> None:
+        """Insert or replace rows; vectors float32 [n, d] of unit length."""
+        ...
+
+    def delete(self, ids: Sequence[str]) -> None:
+        """Remove rows; unknown ids are ignored."""
+        ...
+
+    def search(self, vector: Array, k: int, where: Where | None = None) -> list[tuple[str, float, Payload]]:
+        """The k rows of highest cosine that pass the filter, best first; ties by id."""
+        ...
+
+    def rows(self, where: Where | None = None) -> Iterator[tuple[str, Payload]]:
+        """Ids and payloads of all rows that pass the filter."""
+        ...
+
+    def vectors(self, ids: Sequence[str]) -> Array:
+        """Float32 [n, d] of these ids, in order. Raises NotFound for an id that is not there."""
+        ...
+
+    def count(self) -> int:
+        """Number of rows."""
+        ...
+
+    def close(self) -> None:
+        """Release files. Calling it twice is fine."""
+        ...
+
+
+def as_float32(values: Sequence[float] | Array) -> Array:
+    """A contiguous float32 array of the same values."""
+    return np.ascontiguousarray(values, dtype=np.float32)
