@@ -104,7 +104,8 @@ def _slaney_filters() -> Array:
     edges_hz = np.where(mels < knee, mels * hz_per_mel, knee_hz * np.exp(log_step * (mels - knee)))
     bins_hz = np.linspace(0, SAMPLE_RATE_HZ / 2, WINDOW // 2 + 1)
     triangles = _triangles(bins_hz, edges_hz)
-    return (triangles * 2 / (edges_hz[2:] - edges_hz[:-2])).astype(np.float32)
+    filters: Array = triangles * 2 / (edges_hz[2:] - edges_hz[:-2])
+    return filters.astype(np.float32)
 
 
 @cache

@@ -1,0 +1,38 @@
+"""What the development set is made of: rows that training leaves out and the development measurements use.
+
+The rules are fixed and read by both sides; a rule that changes makes every earlier number a stranger.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+_DEV_SHARE = 5  # one voice in five
+
+
+def is_dev_story(story: str) -> bool:
+    """Whether a storybook belongs to the development set, in all languages: text, pictures and narrations.
+
+    Args:
+        story: collection and number, e.g. `asp-0013`; the rule is "the number ends in 3".
+    """
+    return int(story.split("-")[1]) % 10 == 3
+
+
+def is_dev_speech(record: Mapping[str, Any]) -> bool:
+    """Whether a recording of the real-speech pack belongs to the development set, decided voice by voice.
+
+    The voice is `speaker`, else `reader`, else the source and the first part of the key, so that the two collections
+    that do not tell their speakers apart (voice orders, wake words) fall on one side as a whole.
+
+    Args:
+        record: JSON of the pack, with `key` (file name without its ending) and `source`.
+    """
+    identity = record.get("speaker") or record.get("reader") or _collection(record)
+    return hashlib.sha256(str(identity).encode()).digest()[0] % _DEV_SHARE == 0
+
+
+def _collection(record: Mapping[str, Any]) -> str:
+    return f"{record['source']}/{str(record['key']).split('-')[0]}"
