@@ -18,6 +18,15 @@ class OnesenseError(Exception):
     """HTTP status that a server answers with."""
     gemini_status: ClassVar[str] = "INTERNAL"
     """Google RPC status word of the same error."""
+    index: int | None = None
+    """Position among the caller's inputs, where one of several failed."""
+
+    def at(self, index: int) -> OnesenseError:
+        """The same error, naming the input that it belongs to."""
+        named = type(self)(f"contents[{index}]: {self}")
+        named.index = index
+        named.__cause__ = self
+        return named
 
 
 class InvalidInput(OnesenseError):

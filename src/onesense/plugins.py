@@ -18,8 +18,14 @@ KINDS = {
     "backends": ("onesense.engine.backends", "Backend"),
     "modalities": ("onesense.media", "modality"),
     "stores": ("onesense.index.stores", "Store"),
+    "tasks": ("onesense.evals.tasks", "task"),
 }
 """Kind -> (package that holds the built-ins, the attribute that each module defines)."""
+
+_SINGULAR = {"backends": "backend", "modalities": "modality", "stores": "store", "tasks": "task"}
+
+_IMPORT_FAULTS = (ImportError, AttributeError, SyntaxError, NameError, TypeError, ValueError, OSError, RuntimeError)
+"""What the import of somebody else's module may raise: a package or library that is missing, a broken file."""
 
 _NOT_MODALITIES = {"sniff", "fetch", "sandbox", "segment"}
 
@@ -54,10 +60,10 @@ def load(kind: str, name: str) -> Any:
     """
     known = names(kind)
     if name not in known:
-        raise NotFound(f"no {kind[:-1]} is called `{name}`: there are {', '.join(sorted(known))}")
+        raise NotFound(f"no {_SINGULAR[kind]} is called `{name}`: there are {', '.join(sorted(known))}")
     module, _, attribute = known[name].partition(":")
     attribute = attribute or KINDS[kind][1]
     try:
         return getattr(import_module(module), attribute)
-    except (ImportError, AttributeError) as cause:
-        raise PluginError(f"the {kind[:-1]} `{name}` ({known[name]}) does not load: {cause}") from cause
+    except _IMPORT_FAULTS as cause:
+        raise PluginError(f"the {_SINGULAR[kind]} `{name}` ({known[name]}) does not load: {cause}") from cause

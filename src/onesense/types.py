@@ -48,7 +48,7 @@ class Task(StrEnum):
             return name
         try:
             return cls(name.strip().lower().replace("_", " "))
-        except ValueError:
+        except (AttributeError, ValueError):
             known = ", ".join(f"`{t.value}`" for t in cls)
             raise InvalidInput(f"unknown task `{name}`: use one of {known}, or none") from None
 

@@ -14,6 +14,16 @@ CODE_DIM = 256  # first dims that the int8 scan reads; bench/search.py: recall@1
 CODE_SCALE = 127.0
 
 
+def check_dim(dim: int, width: int) -> None:
+    """Refuse an output size that a vector of `width` components cannot give.
+
+    Raises:
+        DimError: dim is not a whole number in 1..width.
+    """
+    if isinstance(dim, bool) or not isinstance(dim, (int, np.integer)) or not 1 <= dim <= width:
+        raise DimError(f"dimension {dim!r} is not possible: this model gives 1 to {width} (3072, 1536, 768 are usual)")
+
+
 def truncate_normalize(x: Any, dim: int) -> Any:
     """Keep the first `dim` components and rescale to unit length, in that order.
 
@@ -30,9 +40,7 @@ def truncate_normalize(x: Any, dim: int) -> Any:
 
     Source: Kusupati et al. 2022 (arXiv:2205.13147); order as Gemini Embedding 2 documents it.
     """
-    width = x.shape[-1]
-    if isinstance(dim, bool) or not isinstance(dim, (int, np.integer)) or not 1 <= dim <= width:
-        raise DimError(f"dimension {dim!r} is not possible: this model gives 1 to {width} (3072, 1536, 768 are usual)")
+    check_dim(dim, x.shape[-1])
     cut = x[..., :dim]
     norm = (cut * cut).sum(-1) ** 0.5
     if bool((norm < MIN_NORM).any()):
