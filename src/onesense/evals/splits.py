@@ -36,3 +36,37 @@ def is_dev_speech(record: Mapping[str, Any]) -> bool:
 
 def _collection(record: Mapping[str, Any]) -> str:
     return f"{record['source']}/{str(record['key']).split('-')[0]}"
+
+
+def is_dev_ntrex(line: int) -> bool:
+    """Whether a line of NTREX belongs to the development set: 1501 to 1600, in all variants."""
+    return 1501 <= line <= 1600
+
+
+def is_dev_table(table: str) -> bool:
+    """Whether a table of WikiTableQuestions belongs to the development set, with all its questions.
+
+    Args:
+        table: id of the pack, e.g. `204/590`; the rule is "the first byte of its sha256 is divisible by 10".
+    """
+    return hashlib.sha256(table.encode()).digest()[0] % 10 == 0
+
+
+def is_dev_term(term: str) -> bool:
+    """Whether a glossary term belongs to the development set, with all its definitions; same rule, lower case."""
+    return is_dev_table(term.lower())
+
+
+def is_dev_sound(label: str) -> bool:
+    """Whether a sound's name belongs to the development set, with all its recordings: one name in ten."""
+    return is_dev_table(label)
+
+
+def is_dev_caption(key: str) -> bool:
+    """Whether a captioned picture belongs to the development set, with all its captions: one key in ten."""
+    return is_dev_table(key)
+
+
+def is_dev_class(imagenet_index: int) -> bool:
+    """Whether a class is kept out of composed training (picture + words): one in five."""
+    return imagenet_index % 5 == 0
