@@ -23,8 +23,8 @@ class LowRank(nn.Linear):
 
     def add_rank(self, rank: int) -> None:
         """Freeze the matrix and open a branch of this rank."""
-        self.weight.requires_grad_(requires_grad=False)
-        self.bias.requires_grad_(requires_grad=False)
+        self.weight.requires_grad = False
+        self.bias.requires_grad = False
         self.down_rank = nn.Parameter(torch.randn(self.in_features, rank) * self.in_features**-0.5)
         self.up_rank = nn.Parameter(torch.zeros(rank, self.out_features))
 
@@ -93,7 +93,8 @@ class Trunk(nn.Module):
 
     def add_rank(self, rank: int) -> list[nn.Parameter]:
         """Freeze everything, open low-rank branches in every layer, and return their parameters."""
-        self.requires_grad_(requires_grad=False)
+        for parameter in self.parameters():
+            parameter.requires_grad = False
         branches: list[nn.Parameter] = []
         for module in self.modules():
             if isinstance(module, LowRank):

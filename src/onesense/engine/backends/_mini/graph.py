@@ -1,0 +1,85 @@
+"""ONNX Runtime sessions whose weights are handed over in memory.
+
+A graph file holds structure only; its weights lie beside it in a compact form (4-bit blocks with a low-rank branch,
+int8 rows, fp16) and are widened to float32 when the session is made. Small on disk, exact and fast in use: with
+float32 arithmetic none of the neighbours changes, and it is as quick as 4-bit kernels on a CPU (bench/RESULTS.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ....errors import CorruptData
+from ....types import Array
+
+
+class Graph:
+    """One session. `run` may be called from several threads; the weights live as long as the object."""
+
+    def __init__(self, file: Path, weights: Mapping[str, Array], threads: int = 0) -> None:
+        """Make the session.
+
+        Args:
+            file: the graph; every initialiser that it marks as external must be in `weights`, and no other.
+            weights: float32 arrays by initialiser name.
+            threads: intra-op threads, 0 for one a physical core.
+
+        Raises:
+            CorruptData: graph and weights do not fit together.
+        """
+        import onnxruntime as ort
+
+        options = ort.SessionOptions()
+        options.log_severity_level = 3
+        options.intra_op_num_threads = threads
+        self._kept = {k: np.ascontiguousarray(v, np.float32) for k, v in weights.items()}
+        values = [ort.OrtValue.ortvalue_from_numpy(v) for v in self._kept.values()]
+        options.add_external_initializers(list(self._kept), values)
+        try:
+            self._session = ort.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+        except RuntimeError as cause:
+            raise CorruptData(f"the graph {file.name} and its weights do not fit together: {cause}") from cause
+
+    def run(self, **inputs: Array) -> list[Any]:
+        """All outputs for these named inputs."""
+        outputs: list[Any] = self._session.run(None, inputs)
+        return outputs
+
+
+def widen(stored: Mapping[str, Array]) -> dict[str, Array]:
+    """Float32 weights from their stored form.
+
+    Args:
+        stored: for a weight `w` one of: `w` (float16 or float32), `w.int8` [rows, ...] with `w.scale` [rows], or
+            `w.nibbles` uint8 [rows, cols / 2] with `w.scales` float16 [rows, cols / 32]; to the last may come
+            `w.down` [cols, r] and `w.up` [r, rows], a low-rank branch that is added.
+
+    Returns:
+        name -> float32 array.
+    """
+    out: dict[str, Array] = {}
+    for key, value in stored.items():
+        name, _, form = key.rpartition(".")
+        if form == "int8":
+            scale = stored[f"{name}.scale"].astype(np.float32)
+            out[name] = value.astype(np.float32) * scale.reshape(-1, *[1] * (value.ndim - 1))
+        elif form == "nibbles":
+            out[name] = _widen_blocks(stored, name)
+        elif form not in ("scale", "scales", "down", "up"):
+            out[key] = value.astype(np.float32)
+    return out
+
+
+def _widen_blocks(stored: Mapping[str, Array], name: str) -> Array:
+    from .words import WordTable
+
+    nibbles = stored[f"{name}.nibbles"]
+    weight = WordTable(nibbles, stored[f"{name}.scales"])(np.arange(len(nibbles)))
+    if f"{name}.down" in stored:
+        down, up = (stored[f"{name}.{k}"].astype(np.float32) for k in ("down", "up"))
+        weight += (down @ up).T
+    return weight

@@ -1,0 +1,1 @@
+"""Training data: readers over the packs that never yield a development row."""
