@@ -348,6 +348,29 @@ class Backend(Protocol):
 # --- media --------------------------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much of one file may be read or held at once. Beyond a limit the file is refused with `TooLarge`."""
+
+    max_bytes: int = 2 * 1024**3
+    """Size of any file: that of Gemini's Files API (2 GB)."""
+    max_text_bytes: int = 64 * 1024**2
+    """Size of a text, which is held whole; about 100,000 segments."""
+    max_pixels: int = 120_000_000
+    """Header size of a picture or video frame: above the 108 MP of the largest common sensors; 480 MB decoded."""
+    max_pages: int = 100
+    """Pages of a document decoded at once, about 2 MB each; indexing goes page by page and has no such limit."""
+    max_seconds: float = 3_600.0
+    """Seconds of sound or video decoded at once, 230 MB of sound; indexing goes window by window."""
+    max_frames: int = 120
+    """Frames of a video decoded at once, as many as Gemini Embedding 2 reads."""
+    max_stream_s: float = 24 * 3_600.0
+    """Seconds of one file that are indexed, so that an endless file ends."""
+
+
+LIMITS = Limits()
+
+
 @runtime_checkable
 class Modality(Protocol):
     """A kind of media. One file in `media/` that holds an object `modality` of this shape."""
@@ -362,11 +385,11 @@ class Modality(Protocol):
         """The MIME type that the first 4096 bytes show, None when they are of another kind."""
         ...
 
-    def decode(self, source: bytes | Path, part: Part) -> Decoded:
+    def decode(self, source: bytes | Path, part: Part, limits: Limits = LIMITS) -> Decoded:
         """Whole file (or the stretch that `part` asks for) to its canonical form."""
         ...
 
-    def segments(self, source: bytes | Path) -> Iterator[Segment]:
+    def segments(self, source: bytes | Path, limits: Limits = LIMITS) -> Iterator[Segment]:
         """The stretches of a file that are indexed, in order, decoded as they are needed."""
         ...
 
@@ -404,6 +427,11 @@ class Store(Protocol):
     features: frozenset[str]
     """What it can do beyond the contract: `filter`, `text`, `ann`."""
     spec: StoreSpec
+
+    @classmethod
+    def read_spec(cls, path: Path) -> StoreSpec | None:
+        """The spec of what is at `path`, None when nothing is there. Raises CorruptData when it is no collection."""
+        ...
 
     @classmethod
     def open(cls, path: Path, spec: StoreSpec) -> Store:
