@@ -1,0 +1,72 @@
+# `make` lists the targets. `make demo` and `make test` need nothing but make and Python 3.11 or newer.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed-
+
+.PHONY: help
+help: ## Show this list
+	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+# --- environment: a stamp file a set of extras, older than pyproject.toml means out of date --------------------------
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "Onesense needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) --version). Name another: make PYTHON=python3.12 ..." >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+
+$(STAMP)%: pyproject.toml | $(BIN)/python
+	@echo "installing onesense[$*] into $(VENV)"
+	@if command -v uv >/dev/null; then \
+	  uv pip install --quiet --python $(BIN)/python --editable '.[$*]'; \
+	else \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$*]'; \
+	fi
+	@touch $@
+
+.PHONY: setup
+setup: $(STAMP)dev $(STAMP)demo ## Make .venv with everything that development needs (no torch)
+
+# --- the two commands --------------------------------------------------------------------------------------------------
+
+.PHONY: demo
+demo: $(STAMP)demo ## Build a sample library, index it, search it across modalities
+	$(BIN)/onesense demo
+
+.PHONY: test
+test: lint types imports unit ## Everything that must pass: lint, types, import contract, tests, README blocks
+
+# --- its parts -----------------------------------------------------------------------------------------------------------
+
+.PHONY: lint
+lint: $(STAMP)dev ## Check style and formatting
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+.PHONY: types
+types: $(STAMP)dev ## Check types (mypy, strict)
+	$(BIN)/mypy
+
+.PHONY: imports
+imports: $(STAMP)dev ## Check that imports point one way
+	$(BIN)/lint-imports
+
+.PHONY: unit
+unit: $(STAMP)dev $(STAMP)demo ## Run the fast tests, README blocks included
+	$(BIN)/python -m pytest -q
+
+.PHONY: docs
+docs: $(STAMP)dev ## Check that everything public is documented and that the documents' examples run
+	$(BIN)/python -m pytest -q tests/docs
+
+.PHONY: fmt
+fmt: $(STAMP)dev ## Format and mend what can be mended
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+.PHONY: clean
+clean: ## Remove the environment, the demo library and all caches
+	rm -rf $(VENV) demo-library dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
