@@ -78,7 +78,7 @@ def quantize(x: Array, dim: int = CODE_DIM) -> Array:
     cut = np.asarray(x, np.float32)[..., :dim]
     peak = np.abs(cut).max(-1, keepdims=True)
     codes = np.rint(cut * (CODE_SCALE / np.maximum(peak, MIN_NORM)))
-    return codes.astype(np.int8)
+    return np.asarray(codes, np.int8)
 
 
 def scan(codes: Array, query: Array, top: int) -> Array:

@@ -1,7 +1,7 @@
 """What callers may hand in, turned into `Part` and `Content`.
 
-That is ours, google-genai's objects, dicts, strings and PIL pictures. Objects of other libraries are recognised by the fields they carry, so that neither google-genai nor PIL is imported.
-Nothing is guessed from how a string looks.
+That is ours, google-genai's objects, dicts, strings and PIL pictures. Objects of other libraries are recognised by the
+fields they carry, so that neither google-genai nor PIL is imported. Nothing is guessed from how a string looks.
 """
 
 from __future__ import annotations
