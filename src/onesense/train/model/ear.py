@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ...engine.backends._mini import ear as runtime
 from ...types import Array
 from ..importers.whisper import LAYERS, MELS, POSITIONS, WIDTH
 
@@ -62,3 +63,37 @@ class Encoder(nn.Module):
             x = layer(x)
         out: Tensor = self.norm(x)
         return out
+
+
+class Adapter(nn.Module):
+    """Windows of states to raw token vectors: a linear map, in closed form at first, and a small net beside it.
+
+    The net's last layer starts at zero, so that training begins at the closed form.
+    """
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, hidden: int = 768, width: int = 384) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(runtime.FEATURES))
+        self.register_buffer("scale", torch.ones(runtime.FEATURES))
+        self.linear = nn.Linear(runtime.FEATURES, width)
+        self.hidden = nn.Linear(runtime.FEATURES, hidden)
+        self.out = nn.Linear(hidden, width)
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
+
+    def forward(self, windows: Tensor) -> Tensor:
+        """Map float32 [..., 1536] to tokens [..., 384]."""
+        x = (windows - self.mean) / self.scale
+        tokens: Tensor = self.linear(x) + self.out(F.relu(self.hidden(x)))
+        return tokens
+
+    def arrays(self) -> dict[str, Array]:
+        """The weights by the names of the NumPy side, float32."""
+        return {name.replace(".", "_"): value.detach().numpy() for name, value in self.state_dict().items()}
+
+    def numpy(self) -> runtime.Adapter:
+        """The same net in NumPy."""
+        return runtime.Adapter(**{name: value.copy() for name, value in self.arrays().items()})
