@@ -1,0 +1,254 @@
+"""A collection: files and records as vectors of one model, that can be added to and searched."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from onesense import plugins
+from onesense.engine import models
+from onesense.engine.embedder import Embedder
+from onesense.errors import InvalidInput, NotFound, OnesenseError
+from onesense.types import Backend, Hit, Store, StoreSpec, Task, Where
+
+from . import search, sources
+from .ingest import Ingest, Progress, Report
+from .rows import require_same
+from .sources import Failure, Source
+
+DEFAULT_STORE = "lance"
+
+Sources = str | Path | Mapping[str, Any] | Sequence[str | Path | Mapping[str, Any]]
+"""A path, a record, or a list of either."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A file or record of a collection."""
+
+    path: str
+    modalities: tuple[str, ...]
+    n_segments: int
+    size: int | None
+    """Bytes of a file, None of a record."""
+    mtime: float | None
+    """Seconds since 1970 of a file's last change, None of a record."""
+
+
+def store_name(path: Path) -> str:
+    """Which store keeps the collection at a path: the plug-in that its suffix names, else LanceDB.
+
+    `media.json` is kept by `json`, `media.onesense` (and any other name) by `lance`, and `media.sqlite` by a plug-in
+    called `sqlite` where one is installed. The suffix is the caller's own choice of a name, not a guess at content.
+    """
+    suffix = path.suffix.removeprefix(".")
+    return suffix if suffix in plugins.names("stores") else DEFAULT_STORE
+
+
+class Collection:
+    """Vectors of one model, size and task, with their files' paths, places and metadata.
+
+    Made by `open`, closed by `close` or a `with` block. Searching is thread-safe; `add` runs in one thread at a time.
+    """
+
+    def __init__(self, path: Path, store: Store, embedder: Embedder, *, owns_embedder: bool = True) -> None:
+        self.path = path
+        self._store = store
+        self._embedder = embedder
+        self._owns_embedder = owns_embedder
+
+    @classmethod
+    def open(
+        cls,
+        path: str | Path,
+        model: str | Backend | Embedder | None = None,
+        *,
+        dim: int | None = None,
+        task: str | Task | None = None,
+        store: str | None = None,
+        create: bool = True,
+        preload: bool = False,
+    ) -> Collection:
+        """Open a collection, or make one.
+
+        Args:
+            path: see `store_name` for what its suffix means.
+            model: what to embed with; by default the one that the collection was made with, or `onesense-mini`.
+            dim: size of the vectors; by default the collection's own, or all that the model gives.
+            task: what the vectors are for; by default the collection's own, or none.
+            store: name of the store, where the suffix is not to choose it.
+            create: make the collection when it is not there.
+            preload: load the model in a thread meanwhile, for a caller who will search at once.
+
+        Raises:
+            FingerprintMismatch: the collection was made with another model, revision, size or task.
+            NotFound: no such model or store; or no collection, with `create=False`.
+            DimError: the model cannot give this size.
+            CorruptData: what is at `path` is no collection.
+        """
+        place = Path(path).expanduser()
+        store_class = plugins.load("stores", store or store_name(place))
+        found = store_class.read_spec(place)
+        if found is None and not create:
+            raise NotFound(f"there is no collection at `{place}`: make one with `onesense index FOLDER --to {place}`")
+        embedder = _embedder(model, found)
+        spec = _spec(embedder, found, dim, Task.parse(task))
+        if found is not None:
+            require_same(found, spec, place)
+        if preload:
+            threading.Thread(target=_preload, args=(spec.model,), daemon=True).start()
+        return cls(place, store_class.open(place, spec), embedder, owns_embedder=not isinstance(model, Embedder))
+
+    @property
+    def info(self) -> StoreSpec:
+        """Model, revision, size, task and fingerprint of the vectors."""
+        return self._store.spec
+
+    def add(self, items: Sources, *, prune: bool = False, progress: Progress | None = None) -> Report:
+        """Index files, folders (with all below) and records; what is unchanged is passed over.
+
+        Resumable: after a kill, call it again. Faults of single files are in the report and stop nothing.
+
+        Args:
+            items: paths, and records `{"id": str, "content": str | Part | Content, "metadata": dict}`.
+            prune: also delete the rows of files that are gone from the given paths.
+            progress: called once a file or record with (done, in all, path).
+
+        Raises:
+            InvalidInput: an item is neither a path nor a record.
+            CorruptData: the store cannot be written.
+        """
+        paths, records = _split(items)
+        start_s = time.perf_counter()
+        ingest = Ingest(self._store, self._embedder, progress)
+        roots = sources.as_roots(paths)
+        if prune:
+            roots = [root for root in roots if not _is_pruned_away(ingest, root)]
+        n_total = len(records) + sum(1 for _ in self._files(roots))
+        ingest.run(chain(self._files(roots), self._records(records)), n_total)
+        ingest.report.seconds = time.perf_counter() - start_s
+        return ingest.report
+
+    def search(
+        self, query: Any, k: int = 10, modality: str | Sequence[str] | None = None, where: Where | None = None
+    ) -> list[Hit]:
+        """The k segments nearest to a query, best first.
+
+        Args:
+            query: text (str), a file (`Path` or `Part.file`), or any mix of parts (`Content`).
+            k: most hits to return.
+            modality: only text, image, audio, video or pdf, or any of several.
+            where: filter: field -> value, list of values (any of), or {"gte": x, "lte": y, "prefix": s}; fields are
+                path, size, mtime, and the records' own metadata.
+
+        Raises:
+            InvalidInput: the query cannot be embedded, or k, the modality or the filter is not possible.
+        """
+        return search.find(self._store, self._embedder, query, k=k, modality=modality, where=where)
+
+    def delete(self, paths: str | Path | Sequence[str | Path]) -> int:
+        """Remove files, all files below folders, or records by id; the files themselves stay. Returns how many went."""
+        given = [paths] if isinstance(paths, (str, Path)) else list(paths)
+        removed: dict[str, str] = {}
+        for path in given:
+            absolute = os.path.abspath(os.path.expanduser(path))
+            for where in ({"path": [str(path), absolute]}, sources.below(absolute)):
+                removed |= {id_: str(payload.get("path")) for id_, payload in self._store.rows(where)}
+        self._store.delete(list(removed))
+        return len(set(removed.values()))
+
+    def count(self) -> int:
+        """Number of segments."""
+        return self._store.count()
+
+    def files(self) -> list[Entry]:
+        """What is in it, by path."""
+        found: dict[str, list[Mapping[str, Any]]] = {}
+        for _, payload in self._store.rows():
+            brief = {name: payload.get(name) for name in ("modality", "size", "mtime")}
+            found.setdefault(str(payload.get("path")), []).append(brief)
+        return [_entry(path, found[path]) for path in sorted(found)]
+
+    def close(self) -> None:
+        """Release the store and the threads of the embedder. Calling it twice is fine."""
+        self._store.close()
+        if self._owns_embedder:
+            self._embedder.close()
+
+    def __enter__(self) -> Collection:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _files(self, roots: list[str]) -> Iterator[Source | Failure]:
+        exclude = os.path.abspath(self.path)
+        return (found for root in roots for found in sources.find_files(root, exclude))
+
+    def _records(self, records: Sequence[Mapping[str, Any]]) -> Iterator[Source | Failure]:
+        task = Task.parse(self.info.task)
+        for place, fields in enumerate(records):
+            try:
+                yield sources.Record.parse(fields, self._embedder.info, task)
+            except InvalidInput as cause:
+                yield sources.Failure.of(str(fields.get("id") or f"records[{place}]"), cause)
+
+
+def _is_pruned_away(ingest: Ingest, root: str) -> bool:
+    """Delete the rows of files that are gone; True when the root itself is gone, and had rows."""
+    n_removed = ingest.prune({"path": root}, _is_gone) + ingest.prune(sources.below(root), _is_gone)
+    return n_removed > 0 and _is_gone(root)
+
+
+def _entry(path: str, rows: Sequence[Mapping[str, Any]]) -> Entry:
+    modalities = tuple(sorted({str(row["modality"]) for row in rows}))
+    size = rows[0]["size"]
+    return Entry(path, modalities, len(rows), None if size is None else int(size), rows[0]["mtime"])
+
+
+def _is_gone(path: str) -> bool:
+    return not os.path.exists(path)
+
+
+def _preload(model: str) -> None:
+    try:
+        models.acquire(model)
+    except OnesenseError:  # comes again, to the right caller, when the model is asked for
+        return
+
+
+def _embedder(model: str | Backend | Embedder | None, found: StoreSpec | None) -> Embedder:
+    if isinstance(model, Embedder):
+        return model
+    if model is not None:
+        return Embedder(model)
+    return Embedder(found.model if found is not None else models.DEFAULT_MODEL)
+
+
+def _spec(embedder: Embedder, found: StoreSpec | None, dim: int | None, task: Task | None) -> StoreSpec:
+    """What was asked for, with what the collection itself says in the places that were left open."""
+    from onesense.vectors import check_dim
+
+    info = embedder.info
+    if dim is None:
+        dim = found.dim if found is not None and found.dim <= info.dim else info.dim
+    if task is None and found is not None:
+        task = Task.parse(found.task)
+    check_dim(dim, info.dim)
+    return StoreSpec(dim, info.fingerprint(dim, task), info.name, info.revision, task.value if task else None)
+
+
+def _split(items: Sources) -> tuple[list[str | Path], list[Mapping[str, Any]]]:
+    given = [items] if isinstance(items, (str, Path, Mapping)) else list(items)
+    paths = [item for item in given if isinstance(item, (str, Path))]
+    records = [item for item in given if isinstance(item, Mapping)]
+    if len(paths) + len(records) < len(given):
+        kind = next(type(item).__name__ for item in given if not isinstance(item, (str, Path, Mapping)))
+        raise InvalidInput(f"only paths and records (dicts with id and content) can be added, not {kind}")
+    return paths, records
