@@ -1,1 +1,1 @@
-"""The parts of the bundled model: words, graphs, the senses and how they become one sequence. NumPy and ONNX Runtime only."""
+"""The parts of the bundled model: words, graphs, senses and how they become one sequence. NumPy and ONNX Runtime."""

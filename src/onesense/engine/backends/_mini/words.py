@@ -5,6 +5,7 @@ Because words are gathered here, the trunk's graph takes vectors, and every moda
 
 from __future__ import annotations
 
+import lzma
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,7 +25,7 @@ _PAIRS = np.stack([np.arange(256) & 15, np.arange(256) >> 4], -1).astype(np.floa
 
 
 class WordTable:
-    """Rows of word embeddings in blocks of 32 four-bit values, memory-mapped: only the rows that are asked for are read.
+    """Rows of word embeddings in blocks of 32 four-bit values, memory-mapped: only rows that are asked for are read.
 
     Thread-safe: read only.
     """
@@ -50,10 +51,10 @@ class WordTable:
 
 
 def tokenizer(file: Path) -> Tokenizer:
-    """The SentencePiece-like tokeniser of the model, without padding or truncation."""
+    """The SentencePiece-like tokeniser of the model (`tokenizer.json` in xz), without padding or truncation."""
     from tokenizers import Tokenizer
 
-    made = Tokenizer.from_file(str(file))
+    made = Tokenizer.from_str(lzma.decompress(file.read_bytes()).decode())
     made.no_padding()
     made.no_truncation()
     return made

@@ -1,17 +1,16 @@
-"""The tasks of a run: each draws a batch and gives its loss. Targets are the frozen teacher's vectors of text."""
+"""Text with text: pairs that mean the same, and sentences that stay where the teacher has them."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-from ..evals.packs import Packs
-from . import losses
-from .data import texts
-from .run import Student, Task
+from ...evals.packs import Packs
+from .. import losses
+from ..data import texts
+from ..run import Student
 
 
 class Parallel:
@@ -53,7 +52,3 @@ class Retain:
         prefixes = rng.choices(["", "query: ", "passage: "], [0.6, 0.2, 0.2], k=self.batch)
         batch = [p + rng.choice(self.sentences) for p in prefixes]
         return self.weight * losses.distance(student.texts(batch), student.targets(batch))
-
-
-TASKS: dict[str, Callable[..., Task]] = {"parallel": Parallel, "retain": Retain}
-"""Name in a recipe -> class; each takes (packs, student, **arguments)."""

@@ -1,0 +1,289 @@
+"""`onesense-mini`, the bundled model: every modality becomes tokens of one sequence that one trunk reads.
+
+text ids ── rows of the word table ─┐
+picture ─── soft words ─────────────┤
+sound ───── soft words ─────────────┼→ sequence [L, 384] → trunk → mean → less half the text mean, plus concepts → 3072
+speech ──── the ear's tokens ───────┤
+video, page ─ the above, in order ──┘
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ...errors import EmptyInput
+from ...types import Array, Audio, Batch, Content, Decoded, Document, Features, Image, Page, Video
+from .. import pieces
+from ._mini import compose, detail
+from ._mini.graph import Graph, widen
+from ._mini.package import MAX_TOKENS, Package, read_info
+from ._mini.senses import PATCH_S, Ears, Eye, Heard, Seen
+from ._mini.words import BOS, EOS, WordTable, tokenizer
+
+WIDTH = 384
+WINDOW = 512  # tokens the trunk reads at once, with <s> and </s>
+SHORT_WINDOW = 256  # longer inputs are read in windows of this: linear, and 16 % cheaper a token than 512 (MODEL.md)
+RUN_TOKENS = 2048  # padded tokens a run of the trunk; bench/RESULTS.md
+MAX_SOUND_S = MAX_TOKENS / (3.2 + 1 / PATCH_S)  # more than that cannot fit the sequence
+
+
+@dataclass(slots=True)
+class _Sequence:
+    """One content on its way: spans of tokens in order, and what goes round the trunk."""
+
+    spans: list[Array] = field(default_factory=list)
+    """Each int64 [n] piece ids or float32 [n, 384] raw vectors."""
+    usage: dict[str, int] = field(default_factory=dict)
+    ids: list[int] = field(default_factory=list)
+    """All pieces of text, for the lexical detail."""
+    concepts: list[tuple[Array, float]] = field(default_factory=list)
+    """Concept vectors with their weights."""
+    looks: dict[str, list[Array]] = field(default_factory=dict)
+    """`picture` and `sound` features for the detail part."""
+    n_parts: int = 0
+    left: int = MAX_TOKENS - 2
+    truncated: bool = False
+
+    def add(self, modality: str, tokens: Array) -> None:
+        """Append tokens, as many as still fit."""
+        taken = tokens[: self.left]
+        self.truncated |= len(taken) < len(tokens)
+        if len(taken):
+            self.spans.append(taken)
+            self.left -= len(taken)
+            self.usage[modality] = self.usage.get(modality, 0) + len(taken)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Prepared:
+    spans: tuple[Array, ...]
+    concept: Array
+    """float32 [384], weighted mean of unit concept vectors, unit or zero."""
+    share: float
+    """How much of the content the concepts stand for, 0..1."""
+    detail: Array
+    """float32 [2688], unit or zero."""
+
+
+class Backend:
+    """The model. `prepare` may run in many threads, `embed` in one at a time; weights are read only."""
+
+    info = read_info()
+
+    def __init__(self, package: Package | None = None, threads: int = 0) -> None:
+        """Load words and trunk; the senses are loaded when they are first needed.
+
+        Args:
+            package: another model folder of the same format; the bundled one by default.
+            threads: intra-op threads of each session, 0 for one a core.
+        """
+        self._package = package or Package()
+        self._threads = threads
+        self._table = WordTable.open(self._package.folder)
+        for name in ("words.nibbles.npy", "words.scales.npy"):
+            self._package.file(name)
+        self._tokenizer = tokenizer(self._package.file("tokenizer.json.xz"))
+        self._graph: Graph | None = Graph(
+            self._package.file("trunk.onnx"), widen(self._package.arrays("trunk.npz")), threads
+        )
+        self._bridge = {k: v.astype(np.float32) for k, v in self._package.arrays("bridge.npz").items()}
+        self._word_weights = self._package.arrays("word_weights.npz")["idf"]
+        self._senses: dict[str, Eye | Ears] = {}
+        self._loading = threading.RLock()
+
+    # --- contents to sequences -----------------------------------------------------------------------------------
+
+    def prepare(self, content: Content) -> Features:
+        """Turn every part into tokens, in the order of the parts; at most 8192 tokens, the rest is cut.
+
+        Raises:
+            EmptyInput: not one token in it.
+            InvalidInput: a part cannot be decoded.
+        """
+        sequence = _Sequence()
+        for modality, value in pieces.decode(content, self.info):
+            sequence.n_parts += 1
+            self._add(sequence, modality, value)
+        if not sequence.spans:
+            raise EmptyInput("there is nothing to embed: no word, no sample, no pixel")
+        first = next(iter(sequence.usage))
+        sequence.usage[first] += 2  # <s> and </s>
+        n_tokens = sum(sequence.usage.values())
+        return Features(self._finish(sequence), n_tokens, sequence.usage, sequence.truncated)
+
+    def _add(self, sequence: _Sequence, modality: str, value: Decoded) -> None:
+        adders: dict[type, Callable[..., None]] = {
+            str: self._add_text, Image: self._add_picture, Audio: self._add_sound, Video: self._add_video,
+            Page: self._add_page, Document: self._add_document,
+        }  # fmt: skip
+        adders[type(value)](sequence, modality, value)
+
+    def _add_text(self, sequence: _Sequence, modality: str, text: str) -> None:
+        ids = self._tokenizer.encode(text[: 16 * MAX_TOKENS], add_special_tokens=False).ids
+        sequence.truncated |= len(text) > 16 * MAX_TOKENS
+        sequence.ids += ids[: sequence.left]
+        sequence.add(modality, np.array(ids, np.int64))
+
+    def _add_picture(self, sequence: _Sequence, modality: str, picture: Image) -> None:
+        (seen,) = self._eye([picture.pixels])
+        sequence.add(modality, np.concatenate([self._bridge["picture.prefix"], seen.tokens]))
+        self._note_seen(sequence, [seen])
+
+    def _add_sound(self, sequence: _Sequence, modality: str, sound: Audio) -> None:
+        heard = self._hear(sequence, sound)
+        if len(heard.speech):
+            sequence.add(modality, heard.speech)
+        if len(heard.tokens):
+            sequence.add(modality, np.concatenate([self._bridge["sound.prefix"], heard.tokens]))
+        self._note_heard(sequence, heard)
+
+    def _add_video(self, sequence: _Sequence, modality: str, video: Video) -> None:
+        events: list[tuple[float, Array]] = []
+        if len(video.frames):
+            seen = self._eye(list(video.frames[: sequence.left]))
+            events += [(float(t), s.tokens[:1]) for t, s in zip(video.times_s, seen, strict=False)]
+            self._note_seen(sequence, seen)
+        if video.sound is not None and len(video.sound.samples):
+            heard = self._hear(sequence, video.sound)
+            start = float(video.times_s[0]) if len(video.times_s) else 0.0
+            events += [(start + float(t), token[None]) for t, token in zip(heard.times_s, heard.tokens, strict=True)]
+            spread = np.linspace(0, video.sound.duration_s, len(heard.speech), endpoint=False)
+            events += [(start + float(t), token[None]) for t, token in zip(spread, heard.speech, strict=True)]
+            self._note_heard(sequence, heard)
+        if events:
+            events.sort(key=lambda event: event[0])
+            tokens = np.concatenate([token for _, token in events])
+            sequence.add(modality, np.concatenate([self._bridge["video.prefix"], tokens]))
+
+    def _add_page(self, sequence: _Sequence, modality: str, page: Page) -> None:
+        if not page.text.strip():
+            self._add_picture(sequence, modality, page.image)
+            return
+        (seen,) = self._eye([page.image.pixels])
+        sequence.add(modality, seen.tokens[:1])
+        sequence.looks.setdefault("picture", []).append(seen.look)
+        self._add_text(sequence, modality, page.text)
+
+    def _add_document(self, sequence: _Sequence, modality: str, document: Document) -> None:
+        for page in document.pages:
+            if sequence.left <= 0:
+                sequence.truncated = True
+                return
+            self._add_page(sequence, modality, page)
+
+    def _eye(self, pictures: list[Array]) -> list[Seen]:
+        eye = self._sense("eye", lambda: Eye(self._package, self._bridge, self._threads))
+        return eye(pictures)  # type: ignore[arg-type,return-value]
+
+    def _hear(self, sequence: _Sequence, sound: Audio) -> Heard:
+        ears = self._sense("ears", lambda: Ears(self._package, self._bridge, self._threads))
+        longest = int(MAX_SOUND_S * 16_000)
+        sequence.truncated |= len(sound.samples) > longest
+        return ears(sound.samples[:longest])  # type: ignore[arg-type,return-value]
+
+    def _sense(self, name: str, make: Callable[[], Eye | Ears]) -> Eye | Ears:
+        with self._loading:
+            if name not in self._senses:
+                self._senses[name] = make()
+            return self._senses[name]
+
+    @staticmethod
+    def _note_seen(sequence: _Sequence, seen: Sequence[Seen]) -> None:
+        mean = np.mean([s.concept for s in seen], 0)
+        sequence.concepts.append((mean / max(float(np.linalg.norm(mean)), 1e-12), 1.0))
+        sequence.looks.setdefault("picture", []).append(np.mean([s.look for s in seen], 0))
+
+    @staticmethod
+    def _note_heard(sequence: _Sequence, heard: Heard) -> None:
+        if heard.spoken < 1:
+            sequence.concepts.append((heard.concept, 1.0 - heard.spoken))
+        sequence.looks.setdefault("sound", []).append(heard.look)
+
+    def _finish(self, sequence: _Sequence) -> _Prepared:
+        weights = [w for _, w in sequence.concepts]
+        concept = np.zeros(WIDTH, np.float32)
+        for vector, weight in sequence.concepts:
+            concept += vector * weight
+        norm = float(np.linalg.norm(concept))
+        parts = {kind: _unit_mean(rows) for kind, rows in sequence.looks.items()}
+        if sequence.ids:
+            parts["text"] = detail.lexical(sequence.ids, self._word_weights)
+        share = min(1.0, sum(weights) / sequence.n_parts)
+        return _Prepared(tuple(sequence.spans), concept / norm if norm > 0 else concept, share, detail.place(parts))
+
+    # --- sequences to vectors ------------------------------------------------------------------------------------
+
+    def embed(self, batch: Batch) -> Array:
+        """Float32 [B, 3072]: 384 shared dimensions, then detail; not normalised."""
+        items: list[_Prepared] = [f.payload for f in batch.features]
+        pooled = self._pool(items)
+        skip, share = np.stack([i.concept for i in items]), np.array([[i.share] for i in items], np.float32)
+        joined = compose.joined(pooled, skip, share, self._bridge) @ self._bridge["head.rotation"]
+        joined /= np.linalg.norm(joined, axis=1, keepdims=True)
+        portion = float(self._bridge["head.detail"])  # of the squared length
+        fine = np.stack([i.detail for i in items])
+        return np.concatenate([joined * (1 - portion) ** 0.5, fine * portion**0.5], 1)
+
+    def _pool(self, items: Sequence[_Prepared]) -> Array:
+        """Mean token state of each item over all its windows, float32 [B, 384]."""
+        windows = [(row, ids) for row, item in enumerate(items) for ids in self._windows(item)]
+        windows.sort(key=lambda w: len(w[1]))
+        total = np.zeros((len(items), WIDTH), np.float32)
+        count = np.zeros((len(items), 1), np.float32)
+        for run in _runs([len(tokens) for _, tokens in windows]):
+            x = np.zeros((len(run), len(windows[run[-1]][1]), WIDTH), np.float32)
+            mask = np.zeros(x.shape[:2], np.float32)
+            for at, i in enumerate(run):
+                tokens = windows[i][1]
+                x[at, : len(tokens)], mask[at, : len(tokens)] = tokens, 1.0
+            pooled = self._trunk.run(x=x, mask=mask)[0]
+            for at, i in enumerate(run):
+                total[windows[i][0]] += pooled[at] * len(windows[i][1])
+                count[windows[i][0]] += len(windows[i][1])
+        out: Array = total / count
+        return out
+
+    def _windows(self, item: _Prepared) -> Iterator[Array]:
+        """Raw token vectors [L <= 512, 384] of each window, with <s> and </s>."""
+        rows = [self._table(span) if span.ndim == 1 else span for span in item.spans]
+        tokens = np.concatenate(rows)
+        ends = self._table([BOS, EOS])
+        n = 1 if len(tokens) + 2 <= WINDOW else -(-len(tokens) // (SHORT_WINDOW - 2))
+        for part in np.array_split(tokens, n):
+            yield np.concatenate([ends[:1], part, ends[1:]])
+
+    @property
+    def _trunk(self) -> Graph:
+        if self._graph is None:
+            from ...errors import BackendError
+
+            raise BackendError("`onesense-mini` is closed: make a new Embedder")
+        return self._graph
+
+    def close(self) -> None:
+        """Free the weights. Calling it twice is fine."""
+        self._graph = None
+        self._senses.clear()
+
+
+def _unit_mean(rows: Sequence[Array]) -> Array:
+    mean = np.mean(rows, 0)
+    norm = float(np.linalg.norm(mean))
+    out: Array = mean / norm if norm > 0 else mean
+    return out
+
+
+def _runs(lengths: Sequence[int]) -> Iterator[list[int]]:
+    """Indices of ascending lengths in groups of at most `RUN_TOKENS` padded tokens."""
+    run: list[int] = []
+    for i, length in enumerate(lengths):
+        if run and (len(run) + 1) * length > RUN_TOKENS:
+            yield run
+            run = []
+        run.append(i)
+    if run:
+        yield run

@@ -1,0 +1,22 @@
+"""The tasks of a run: each draws a batch and gives its loss. Targets are the frozen teacher's vectors of text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..run import Task
+from .pictures import Composed, Pictures, Videos
+from .sounds import Sounds
+from .speech import Speech
+from .text import Parallel, Retain
+
+TASKS: dict[str, Callable[..., Task]] = {
+    "composed": Composed,
+    "parallel": Parallel,
+    "pictures": Pictures,
+    "retain": Retain,
+    "sounds": Sounds,
+    "speech": Speech,
+    "videos": Videos,
+}
+"""Name in a recipe -> class; each takes (packs, student, **arguments)."""
