@@ -8,6 +8,7 @@ opened by its own reader, so no format is guessed and no process-wide setting is
 from __future__ import annotations
 
 import io
+import logging
 import re
 import struct
 import warnings
@@ -150,8 +151,14 @@ def _stream(source: bytes | Path) -> Iterator[Any]:
 
 @contextmanager
 def _pillow_faults(source: bytes | Path) -> Iterator[None]:
-    """Turn what the libraries raise into DecodeError, and keep their warnings off stderr."""
+    """Turn what the libraries raise into DecodeError, and keep their warnings off stderr.
+
+    What libtiff prints itself about a damaged TIFF cannot be caught without touching the process's stderr.
+    """
     # `warnings.catch_warnings` swaps process-wide state and is not thread-safe; one filter for Pillow's modules is.
+    logger = logging.getLogger("PIL")
+    if not logger.handlers:  # else Python prints the errors of a logger without a handler
+        logger.addHandler(logging.NullHandler())
     quiet = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
     if quiet not in warnings.filters:
         warnings.filterwarnings("ignore", module=r"PIL\.")

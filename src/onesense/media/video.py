@@ -1,4 +1,7 @@
-"""Video: MP4, MOV, WebM, MKV, AVI to frames at a chosen rate with their times, and the sound of the same stretch."""
+"""Video: MP4, MOV, WebM, MKV, AVI to frames at a chosen rate with their times, and the sound of the same stretch.
+
+As with sound, a file that breaks off or has damaged packets yields the frames that can be seen.
+"""
 
 from __future__ import annotations
 
