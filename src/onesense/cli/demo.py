@@ -67,7 +67,7 @@ def _index(collection: Collection, folder: Path) -> None:
 
     start = time.perf_counter()
     with progress_bar("indexing") as progress:
-        report = collection.add([folder / "library"], prune=True, progress=progress)
+        report = collection.add(folder / "library", prune=True, progress=progress)
     spent_s = time.perf_counter() - start
     _say(f"indexed {collection.count()} segments in {spent_s:.0f} s")
     for failure in report.failed:

@@ -196,6 +196,7 @@ def _write_queries(folder: Path, photos: Path) -> None:
     stars = read_photo(photos / "hubble_deep_field.jpg")
     _write_picture(folder / "stars.png", stars[100:500, 500:900])
     write_wav(folder / "siren.wav", demo_sounds.siren()[SAMPLE_RATE_HZ:])
+    write_wav(folder / "meow.wav", demo_sounds.cat_meow()[: 3 * SAMPLE_RATE_HZ])
     write_wav(folder / "clock.wav", demo_sounds.clock_ticking()[: 4 * SAMPLE_RATE_HZ])
 
 

@@ -60,6 +60,7 @@ QUERIES: Sequence[Query] = (
     Query("text in English → note in Japanese", ["a stay at a hot spring"], "notes/onsen.txt", among="text"),
     Query("image → image", [Path("queries/cup.png")], "photos/coffee.png", among="image"),
     Query("audio → text", [Path("queries/siren.wav")], "notes/emergency.txt", k=3, among="text"),
+    Query("audio → image", [Path("queries/meow.wav")], "photos/chelsea.png", k=3, among="image"),
     Query("audio → image", [Path("queries/clock.wav")], "photos/clock_motion.png", k=3, among="image"),
     Query("image → text", [Path("queries/stars.png")], "notes/observatory.txt", k=3, among="text"),
     Query("text → PDF page", ["how many kilograms of pears were harvested"], "documents/orchard.pdf", k=1, page=2),

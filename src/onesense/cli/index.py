@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .verb import DEFAULT_COLLECTION, DEFAULT_MODEL, Dim, ExitCode, Json, Model, TaskName, print_json
+from .verb import DEFAULT_COLLECTION, Dim, ExitCode, Json, TaskName, print_json
 
 if TYPE_CHECKING:
     from onesense.index.ingest import Report
@@ -24,7 +24,9 @@ def command(
     prune: Annotated[bool, typer.Option("--prune", help="Forget files that are gone from these folders.")] = False,
     dim: Dim = None,
     task: TaskName = None,
-    model: Model = DEFAULT_MODEL,
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", help="The collection's own by default; onesense-mini for a new one.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Index files and folders; unchanged files are skipped, and files that cannot be read are named (exit 3)."""
@@ -34,7 +36,7 @@ def command(
 
     with Collection.open(to, model=model, dim=dim, task=task) as collection:
         with progress_bar("indexing", quiet=as_json) as progress:
-            report = collection.add(paths, prune=prune, progress=progress)
+            report = collection.add(list(paths), prune=prune, progress=progress)
         _tell(report, to, n_segments=collection.count(), as_json=as_json)
     if report.failed:
         raise typer.Exit(ExitCode.SOME_FAILED)

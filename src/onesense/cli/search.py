@@ -37,9 +37,7 @@ def command(
     if not parts:
         raise InvalidInput("nothing to look for: give text with -t or a file with -f")
     wanted = parse_where(where or [])
-    if not collection.exists():
-        raise NotFound(f"no collection `{collection}`: make one with `onesense index FOLDER --to {collection}`")
-    with Collection.open(collection) as opened:
+    with Collection.open(collection, create=False, preload=True) as opened:
         hits = opened.search(Content(*parts), k=k, modality=modality, where=wanted or None)
     if as_json:
         print_json({"collection": str(collection), "hits": [hit.to_dict() for hit in hits]})
@@ -82,10 +80,16 @@ def print_hits(hits: Sequence[Hit]) -> None:
         print("nothing found")
         return
     rows = [
-        (n, f"{hit.score:.3f}", hit.modality, f"{hit.path} {hit.locator}".strip(), clip(hit.preview, 60))
+        (n, f"{hit.score:.3f}", hit.modality, f"{short_path(hit.path)} {hit.locator}".strip(), clip(hit.preview, 60))
         for n, hit in enumerate(hits, start=1)
     ]
     print_table(("", "score", "modality", "where", "what"), rows)
+
+
+def short_path(path: str) -> str:
+    """A path below the working folder without that folder's name; any other as it is."""
+    folder = Path.cwd()
+    return str(Path(path).relative_to(folder)) if Path(path).is_relative_to(folder) else path
 
 
 def open_hit(hit: Hit) -> None:
