@@ -188,8 +188,8 @@ class Collection:
         self.close()
 
     def _files(self, roots: list[str]) -> Iterator[Source | Failure]:
-        exclude = os.path.abspath(self.path)
-        return (found for root in roots for found in sources.find_files(root, exclude))
+        passed_over = {os.path.abspath(self.path), *roots}
+        return (found for root in roots for found in sources.find_files(root, passed_over))
 
     def _records(self, records: Sequence[Mapping[str, Any]]) -> Iterator[Source | Failure]:
         task = Task.parse(self.info.task)

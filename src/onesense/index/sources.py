@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -183,16 +183,19 @@ def _modality_of(part: Part) -> str:
 
 
 def as_roots(paths: Sequence[str | Path]) -> list[str]:
-    """Absolute paths, sorted; a path below another of them is left out, for it would be met twice."""
-    roots = sorted({os.path.abspath(os.path.expanduser(path)) for path in paths})
-    return [root for root in roots if not any(root.startswith(_below(other)) for other in roots if other != root)]
+    """Absolute paths, each once, sorted."""
+    return sorted({os.path.abspath(os.path.expanduser(path)) for path in paths})
 
 
-def find_files(root: str, exclude: str) -> Iterator[File | Failure]:
+def find_files(root: str, passed_over: Collection[str]) -> Iterator[File | Failure]:
     """Files at or below a root, sorted folder by folder; what cannot be listed comes as a failure.
 
-    Hidden files and folders, collections (`*.onesense`) and `exclude` are passed over. Links to folders are followed,
-    but no folder is entered twice, so a loop of links ends.
+    Hidden files and folders and collections (`*.onesense`) are left out. Links to folders are followed, but no folder
+    is entered twice, so a loop of links ends.
+
+    Args:
+        root: absolute path of a file or folder.
+        passed_over: absolute paths below the root that are left out: the collection itself, and other roots.
     """
     if not os.path.isdir(root):
         yield File(root) if os.path.lexists(root) else Failure.of(root, NotFound("there is no such file or folder"))
@@ -206,9 +209,9 @@ def find_files(root: str, exclude: str) -> Iterator[File | Failure]:
         except OSError as cause:
             yield Failure.of(folder, cause)
             continue
-        paths = [(os.path.join(folder, name), is_folder) for name, is_folder in names]
-        yield from (File(path) for path, is_folder in paths if not is_folder and path != exclude)
-        waiting += [p for p, is_folder in reversed(paths) if is_folder and p != exclude and not p.endswith(".onesense")]
+        paths = [(path, is_folder) for n, is_folder in names if (path := os.path.join(folder, n)) not in passed_over]
+        yield from (File(path) for path, is_folder in paths if not is_folder)
+        waiting += [path for path, is_folder in reversed(paths) if is_folder and not path.endswith(".onesense")]
 
 
 def _list(folder: str, seen: set[tuple[int, int]]) -> list[tuple[str, bool]]:
