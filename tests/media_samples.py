@@ -1,5 +1,6 @@
 """Small media files made by code, so that tests need no committed media: each function returns the bytes of a file."""
 
+import functools
 import hashlib
 import io
 import struct
@@ -98,7 +99,8 @@ _VIDEOS = {
 }
 
 
-def video(kind: str, seconds: float, *, with_sound: bool = True, fps: int = 5, turn: int = 0, size=(64, 48)) -> bytes:
+@functools.cache
+def video(kind: str, seconds: float, *, with_sound=True, sound_s=None, fps=5, turn=0, size=(64, 48)) -> bytes:
     """A video whose second n is grey of level 20 n (mod 240), with a 440 Hz tone of the same length."""
     container, codec, sound_codec, layout = _VIDEOS[kind]
     width, height = size
@@ -115,7 +117,7 @@ def video(kind: str, seconds: float, *, with_sound: bool = True, fps: int = 5, t
             out.mux(track.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
         out.mux(track.encode(None))
         if tone_track:
-            _encode_sound(out, tone_track, tone(seconds, rate_hz=48_000), 48_000, layout)
+            _encode_sound(out, tone_track, tone(sound_s or seconds, rate_hz=48_000), 48_000, layout)
     return stream.getvalue()
 
 

@@ -28,7 +28,8 @@ _CELLS = frozenset({"td", "th"})
 _ALT = re.compile(r"""\balt\s*+=\s*+(?:"([^"]*)"|'([^']*)')""", re.IGNORECASE)
 _TITLE = re.compile(r"<title\b[^>]*>([^<]*)", re.IGNORECASE)
 _SPACES = re.compile(r"[ \t\r\n\f\v\xa0]+")
-_BREAKS = re.compile(r" *\n[ \n]*")
+_GAPS = re.compile(r"[ \t]{2,}")
+_BREAKS = re.compile(r"[ \t]?\n[ \t\n]*")
 
 
 def html_to_text(html: str) -> str:
@@ -39,7 +40,7 @@ def html_to_text(html: str) -> str:
         pieces.append(_mark(match))
         at = _past_unread(html, match) or match.end()
     pieces.append(_words(html[at:]))
-    text = "".join(pieces)
+    text = _GAPS.sub(lambda run: "\t" if "\t" in run[0] else " ", "".join(pieces))
     return _BREAKS.sub(lambda run: "\n\n" if run[0].count("\n") > 1 else "\n", text).strip()
 
 

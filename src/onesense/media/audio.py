@@ -137,7 +137,8 @@ def _segment(first: int, samples: Array) -> Segment:
 def _nothing(source: bytes | Path, part: Part) -> str:
     if part.start_s is None and part.end_s is None:
         return f"{fetch.label(source)} holds no sound: 0 seconds were decoded"
-    return f"{fetch.label(source)} has no sound between {part.start_s or 0} s and {part.end_s or 'its end'}"
+    end = "its end" if part.end_s is None else f"{part.end_s:g} s"
+    return f"{fetch.label(source)} has no sound between {part.start_s or 0:g} s and {end}"
 
 
 def _mpeg_frame(head: bytes) -> str | None:

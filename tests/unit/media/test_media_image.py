@@ -120,7 +120,9 @@ def test_a_turned_large_jpeg_keeps_its_shape():
     assert decode(samples.picture("JPEG", samples.pattern(1300, 1700), exif=exif.tobytes())).shape == (670, 512, 3)
 
 
-@pytest.mark.parametrize(("size", "shape"), [((1, 1), (1, 1, 3)), ((1, 20_000), (1, 4096, 3)), ((9000, 3), (4096, 1, 3))])
+@pytest.mark.parametrize(
+    ("size", "shape"), [((1, 1), (1, 1, 3)), ((1, 20_000), (1, 4096, 3)), ((9000, 3), (4096, 1, 3))]
+)
 def test_extreme_shapes(size, shape):
     height, width = size
     assert decode(samples.picture("PNG", np.zeros((height, width, 3), np.uint8))).shape == shape
