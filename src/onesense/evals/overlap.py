@@ -51,7 +51,8 @@ def count(wanted: dict[str, set[str]], packs: Packs) -> dict[str, tuple[int, int
     """
     plain = {name: {p for text in texts if _is_long(p := normal(text))} for name, texts in wanted.items()}
     everything = set().union(*plain.values())
-    seen = {p for text in training_texts(packs) if (p := normal(text)) in everything} if everything else set()
+    long = (text for text in training_texts(packs) if _is_long(text)) if everything else iter(())
+    seen = {p for text in long if (p := normal(text)) in everything}
     return {name: (len(texts & seen), len(texts)) for name, texts in plain.items()}
 
 

@@ -37,7 +37,7 @@ def _made(encoder: Encoder, scope: Scope) -> list[Result]:
     right = list(named.values())
     title = "name → synthetic sound"
     average = Result(title, "mAP", mean_average_precision(scores, right), len(right))
-    return [*retrieval(title, scores, right, (1, 10)), average]
+    return [*retrieval(title, scores, right, (1, 3)), average]
 
 
 task = EvalTask(
