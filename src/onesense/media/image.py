@@ -162,8 +162,12 @@ def _pillow_faults(source: bytes | Path) -> Iterator[None]:
     quiet = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
     if quiet not in warnings.filters:
         warnings.filterwarnings("ignore", module=r"PIL\.")
+    from PIL.Image import DecompressionBombError
+
     try:
         yield
+    except DecompressionBombError as cause:  # a GIF whose first frame is larger than its header says
+        raise TooLarge(f"{fetch.label(source)} has too many pixels: {cause}") from cause
     except _DAMAGE as cause:
         detail = " ".join(str(cause).split()) or type(cause).__name__
         raise DecodeError(f"{fetch.label(source)} is a damaged picture: {detail}") from cause

@@ -46,7 +46,7 @@ class VideoModality:
 
     name = "video"
     mimes = frozenset({f"video/{subtype}" for subtype in _av.CONTAINERS} | {"video/mpeg", "video/x-m4v"})
-    suffixes = frozenset({".mp4", ".m4v", ".mov", ".webm", ".mkv", ".avi", ".mpg", ".mpeg", ".ts", ".wmv", ".flv"})
+    suffixes = frozenset({".mp4", ".m4v", ".mov", ".webm", ".mkv", ".avi", ".mpg", ".mpeg", ".wmv", ".flv"})
 
     def sniff(self, head: bytes) -> str | None:
         """The container that the first bytes show; of Ogg files those with Theora pictures."""

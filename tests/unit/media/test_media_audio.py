@@ -1,9 +1,9 @@
 import threading
 
-import media_samples as samples
 import numpy as np
 import pytest
 
+import media_samples as samples
 from onesense.errors import DecodeError, EmptyInput, InvalidInput, TooLarge
 from onesense.media.audio import clock, modality
 from onesense.types import Audio, Limits, Part
@@ -65,8 +65,17 @@ def test_a_stretch_beyond_the_end_is_empty():
         decode(tone, start_s=5, end_s=6)
 
 
-@pytest.mark.parametrize("part", [{"start_s": -1.0}, {"start_s": 3.0, "end_s": 2.0}, {"end_s": 0.0}, {"start_s": float("nan")},
-                                  {"start_s": float("inf")}, {"end_s": float("nan")}])  # fmt: skip
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"start_s": -1.0},
+        {"start_s": 3.0, "end_s": 2.0},
+        {"end_s": 0.0},
+        {"start_s": float("nan")},
+        {"start_s": float("inf")},
+        {"end_s": float("nan")},
+    ],
+)
 def test_impossible_stretches_are_refused(part):
     with pytest.raises(InvalidInput, match="not possible"):
         decode(samples.sound("wav", samples.tone(1.0)), **part)

@@ -2,10 +2,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import media_samples as samples
 import numpy as np
 import pytest
 
+import media_samples as samples
 from onesense.errors import DecodeError, InvalidInput, NotFound, TooLarge
 from onesense.media import decode, preview, segments
 from onesense.types import Audio, Document, Image, Limits, Page, Part, Video

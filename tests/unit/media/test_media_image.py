@@ -1,11 +1,11 @@
 import io
 
-import media_samples as samples
 import numpy as np
 import pytest
 from PIL import Image as pil
 from PIL import ImageCms
 
+import media_samples as samples
 from onesense.errors import DecodeError, TooLarge
 from onesense.media.image import modality
 from onesense.types import Image, Limits, Part

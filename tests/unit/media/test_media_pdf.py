@@ -1,9 +1,9 @@
 import threading
 
-import media_samples as samples
 import numpy as np
 import pytest
 
+import media_samples as samples
 from onesense.errors import DecodeError, EncryptedInput, InvalidInput, TooLarge
 from onesense.media.pdf import modality
 from onesense.types import Limits, Part

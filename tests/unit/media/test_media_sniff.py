@@ -1,7 +1,7 @@
-import media_samples as samples
 import numpy as np
 import pytest
 
+import media_samples as samples
 from onesense.errors import DecodeError, UnsupportedMedia
 from onesense.media.sniff import modalities, plain_mime, sniff
 

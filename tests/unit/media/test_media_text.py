@@ -1,9 +1,9 @@
-import media_samples as samples
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import media_samples as samples
 from onesense.errors import DecodeError, EmptyInput, TooLarge
 from onesense.media._charset import looks_like_text, to_text
 from onesense.media._html import html_title, html_to_text
@@ -62,7 +62,7 @@ def test_a_text_that_breaks_off_inside_a_character():
 
 
 def test_a_broken_byte_in_utf8_stays_local():
-    raw = ("Übermäßig schöne Grüße aus Köln. " * 20).encode() + b"\xff" + "Ende".encode()
+    raw = ("Übermäßig schöne Grüße aus Köln. " * 20).encode() + b"\xff" + b"Ende"
     assert decode(raw).endswith("�Ende")
 
 
@@ -79,7 +79,7 @@ def test_blank_and_oversized_texts():
     with pytest.raises(EmptyInput, match="white space"):
         decode(b" \n\t ")
     with pytest.raises(EmptyInput):
-        decode("<html><script>x</script></html>".encode())
+        decode(b"<html><script>x</script></html>")
     with pytest.raises(TooLarge):
         modality.decode(b"abcd", Part(b"abcd"), Limits(max_text_bytes=3))
 
@@ -89,7 +89,8 @@ def test_blank_and_oversized_texts():
 HTML = """<!DOCTYPE html><html><head><title>Fish &amp; chips</title><style>p { color: red }</style>
 <script>if (1 < 2) document.write("<p>no</p>")</script></head><body><!-- hidden <p>note</p> -->
 <h1>Menu</h1><p>A &lt;large&gt;   cod,<br>fried.<p title="a > b">Peas
-too.</p><table><tr><td>cod</td><td>9&nbsp;£</td></tr></table><img src=x alt="a plate"><ul><li>salt<li>vinegar</ul></html>"""
+too.</p><table><tr><td>cod</td><td>9&nbsp;£</td></tr></table><img src=x alt="a plate">
+<ul><li>salt<li>vinegar</ul></html>"""
 
 
 def test_html_is_what_a_reader_sees():

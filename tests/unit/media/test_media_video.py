@@ -1,7 +1,7 @@
-import media_samples as samples
 import numpy as np
 import pytest
 
+import media_samples as samples
 from onesense.errors import DecodeError, EmptyInput, InvalidInput, TooLarge
 from onesense.media.video import modality
 from onesense.types import Limits, Part
