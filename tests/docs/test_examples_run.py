@@ -12,7 +12,9 @@ from onesense.types import ModelInfo
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "docs" / "python.md", ROOT / "docs" / "formats.md"]
-MODEL = "onesense-mini" if isinstance(models.survey()["onesense-mini"], ModelInfo) else "tiny"  # a clone without weights
+MODEL = (
+    "onesense-mini" if isinstance(models.survey()["onesense-mini"], ModelInfo) else "tiny"
+)  # a clone without weights
 
 
 def blocks() -> list[tuple[str, int, str]]:

@@ -1,4 +1,4 @@
-"""The demo's sounds, synthesised from their physics: bells ring down, engines fire, rain falls drop by drop.
+"""The demo's sounds, synthesised from their physics: bells ring down, an engine fires, rain falls drop by drop.
 
 Every function returns float32 [S] at 16 kHz, peak 0.8, and always the same samples. Their constants were chosen by what
 YAMNet, the bundled model's ear for sounds, takes them for; so the demo shows that the ways between the senses work, and
@@ -182,15 +182,15 @@ def fire() -> Array:
     return _done(track)
 
 
-def engine(rpm: float = 1500.0, seconds: float = 6.0) -> Array:
-    """A two-cylinder motorcycle that idles, revs twice and falls back."""
-    t = _time(seconds)
-    revs = rpm * (1 + 1.8 * np.exp(-(((t - 2.2) / 0.5) ** 2)) + 2.2 * np.exp(-(((t - 4.4) / 0.6) ** 2)))
-    phase = np.cumsum(revs / 60 / RATE)  # turns; each cylinder fires every second turn, unevenly as in a V-twin
-    fire = np.exp(-14 * (phase % 1.0)) + 0.8 * np.exp(-14 * ((phase + 0.37) % 1.0))
-    grit = 1 + 0.5 * _noise(seconds, 12)
-    body = _band(fire * grit - (fire * grit).mean(), 30, 5000, 0.35)
-    return _done(np.tanh(2.5 * body / body.std() * 0.4))
+def motorcycle() -> Array:
+    """A V-twin that idles, revs twice and falls back."""
+    t = _time(6)
+    revs = 456 * (1 + 0.41 * np.exp(-(((t - 2.2) / 0.5) ** 2)) + 0.49 * np.exp(-(((t - 4.4) / 0.6) ** 2)))
+    turns = np.cumsum(revs / 60 / RATE)
+    fire = np.exp(-23 * (turns % 1.0)) + 0.8 * np.exp(-26.6 * ((turns + 0.45) % 1.0))
+    rough = fire * (1 + 0.833 * _noise(6, 12))
+    body = _band(rough - rough.mean(), 32, 7527, 1.07)
+    return _done(_room(np.tanh(1.73 * body / body.std()), 0.3, 0.41))
 
 
 def helicopter() -> Array:
@@ -340,7 +340,7 @@ SOUNDS: dict[str, Callable[[], Array]] = {
     "guitar": guitar,
     "heartbeat": heartbeat,
     "helicopter": helicopter,
-    "motorcycle": engine,
+    "motorcycle": motorcycle,
     "rain": rain,
     "rocket": rocket_roar,
     "sea": sea_waves,

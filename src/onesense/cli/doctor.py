@@ -7,6 +7,7 @@ import platform
 import sys
 from dataclasses import asdict, dataclass
 from importlib import metadata
+from typing import Any
 
 import typer
 
@@ -88,12 +89,25 @@ def _plugins() -> list[Check]:
 
 
 def _bundled_model() -> Check:
-    """Load the bundled model, which checks its files' sha256, and embed a word with it."""
+    """Send a word, a picture and a sound through the bundled model: every file is checked by sha256 as it is read."""
     from onesense import Embedder
 
     try:
         with Embedder(DEFAULT_MODEL) as embedder:
-            vector = embedder.embed("hello")[0]
-            return Check(f"model {DEFAULT_MODEL}", f"revision {embedder.info.revision}, {len(vector)} dimensions")
+            probes = {name: probe for name, probe in _probes().items() if name in embedder.info.modalities}
+            embedder.embed(list(probes.values()))
+            state = f"revision {embedder.info.revision}, {embedder.info.dim} dimensions, {', '.join(probes)} embedded"
+            return Check(f"model {DEFAULT_MODEL}", state)
     except OnesenseError as error:
         return Check(f"model {DEFAULT_MODEL}", f"{error} [{error.code}]", is_fine=False)
+
+
+def _probes() -> dict[str, Any]:
+    """A small input for each sense."""
+    import numpy as np
+
+    from onesense.types import SAMPLE_RATE_HZ, Audio, Image
+
+    ramp = np.linspace(0, 255, 64 * 64 * 3).astype(np.uint8).reshape(64, 64, 3)
+    tone = np.sin(np.arange(SAMPLE_RATE_HZ) * 0.2).astype(np.float32)
+    return {"text": "hello", "image": Image(ramp), "audio": Audio(tone)}

@@ -48,7 +48,7 @@ def _tell(report: Report, to: Path, *, n_segments: int, as_json: bool) -> None:
         print_json({"collection": str(to), "segments": n_segments} | facts)
         return
     counts = ", ".join(f"{len(facts[name])} {name}" for name in _OUTCOMES)
-    print(f"{to}: {counts}; {n_segments} segments")
+    print(f"{to}: {counts}; {n_segments} segment{'' if n_segments == 1 else 's'} in all")
     for failure in facts["failed"][:_NAMED]:
         print(f"  failed: {failure['path']}: {failure['reason']} [{failure['code']}]")
     if len(facts["failed"]) > _NAMED:
