@@ -14,7 +14,7 @@ RATE_HZ = 16_000
 
 
 def pattern(height: int = 48, width: int = 64) -> np.ndarray:
-    """A picture that is unlike itself turned or mirrored, uint8 [H, W, 3]: red rightwards, green down, a blue corner."""
+    """A picture that is unlike itself turned or mirrored; uint8 [H, W, 3], red to the right, a blue corner."""
     pixels = np.zeros((height, width, 3), np.uint8)
     pixels[..., 0] = np.linspace(0, 255, width).astype(np.uint8)[None, :]
     pixels[..., 1] = np.linspace(0, 255, height).astype(np.uint8)[:, None]
