@@ -70,6 +70,11 @@ def test_segments_are_checked_when_they_are_asked_for(tmp_path):
     assert preview(segment.content.parts[0].value) == segment.preview == "sound 0:01.0"
 
 
+def test_a_stretch_of_what_is_decoded_is_refused_rather_than_ignored():
+    with pytest.raises(InvalidInput, match="encoded file"):
+        decode(Part(Audio(samples.tone(1.0)), start_s=0.5))
+
+
 def test_other_values_are_refused():
     with pytest.raises(InvalidInput, match="not int"):
         decode(Part(7))
