@@ -39,7 +39,7 @@ def decode(part: Part, limits: Limits = LIMITS) -> tuple[str, Decoded]:
     value = part.value
     if not isinstance(value, (bytes, Path)):
         if (part.start_s, part.end_s, part.fps, part.pages) != (None, None, None, None):
-            raise InvalidInput("start_s, end_s, fps and pages choose from an encoded file: cut what is decoded yourself")
+            raise InvalidInput("start_s, end_s, fps and pages choose from an encoded file: cut decoded media yourself")
         return _native(value), value
     modality, _ = _open(value, part.mime_type, limits)
     return modality.name, modality.decode(value, part, limits)
