@@ -67,6 +67,27 @@ fmt: $(STAMP)dev ## Format and mend what can be mended
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+# --- numbers and the bundled model -----------------------------------------------------------------------------------------
+
+.PHONY: bench
+bench: $(STAMP)dev ## Run every benchmark of bench/, one script a question
+	for script in bench/[a-z]*.py; do echo "== $$script"; $(BIN)/python $$script; done
+
+.PHONY: train-sources
+train-sources: $(STAMP)train ## Fetch and check the networks that the bundled model grows out of
+	$(BIN)/python -m onesense.train.sources
+
+.PHONY: test-train
+test-train: $(STAMP)dev $(STAMP)train ## Run the tests of the training code (needs train-sources)
+	$(BIN)/python -m pytest -q -m '' tests/train
+
+.PHONY: release
+release: test ## Check everything, then build wheel and source archive into dist/
+	rm -rf dist
+	if command -v uv >/dev/null; then uv build --quiet --out-dir dist; else \
+	  $(BIN)/python -m pip install --quiet build && $(BIN)/python -m build --outdir dist; fi
+	ls -l dist
+
 .PHONY: clean
 clean: ## Remove the environment, the demo library and all caches
 	rm -rf $(VENV) demo-library dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

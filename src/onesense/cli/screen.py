@@ -32,10 +32,12 @@ def progress_bar(label: str, *, quiet: bool = False) -> Iterator[Progress]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(label, total=None)
-        yield lambda done, total, what: bar.update(task, completed=done, total=total, description=f"{label} {what}")
+        yield lambda done, total, what: bar.update(
+            task, completed=done, total=total, description=f"{label} {clip(what, 40)}"
+        )
 
 
 def clip(text: str, width: int = 70) -> str:
