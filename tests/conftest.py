@@ -8,10 +8,17 @@ import socket
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 _FOREIGN = ("ONESENSE_", "GOOGLE_", "GEMINI_", "OPENAI_", "COHERE_", "HF_", "TRANSFORMERS_")
 _PROXIES = {"http_proxy", "https_proxy", "all_proxy"}
+
+# Same examples every time, and no clock: a busy machine is no failure.
+hypothesis.settings.register_profile(
+    "onesense", deadline=None, derandomize=True, database=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("onesense")
 
 
 class NetworkBlocked(RuntimeError):

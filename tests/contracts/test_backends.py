@@ -1,4 +1,4 @@
-"""What every backend must do. A new file in `engine/backends/` is picked up by its name; it brings no test of its own."""
+"""What every backend must do. A new file in `engine/backends/` is found by its name; it brings no test of its own."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ from onesense.types import (
 from onesense.vectors import cosine
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "plugins"
-WEIGHTS = Path(plugins.__file__).parent / "weights"
-NEEDS_WEIGHTS = {"onesense_mini": WEIGHTS / "onesense-mini"}
+BACKENDS = Path(plugins.__file__).parent / "engine" / "backends"
+NEEDS_WEIGHTS = {"onesense_mini": BACKENDS / "_mini" / "weights"}
 """Backends whose weights are files of the checkout."""
 OPTIONAL_EXTRAS: set[str] = set()
 """Backends that an extra or a remote service must be there for."""

@@ -75,5 +75,5 @@ def test_a_plug_in_whose_file_is_broken_says_why(monkeypatch: pytest.MonkeyPatch
     (tmp_path / f"{name}.py").write_text(source)
     monkeypatch.syspath_prepend(tmp_path)
     _points(monkeypatch, Point("broken", name))
-    with pytest.raises(PluginError, match="`broken`.*does not load"):
+    with pytest.raises(PluginError, match=r"`broken`.*does not load"):
         plugins.load("backends", "broken")

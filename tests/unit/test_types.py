@@ -21,7 +21,7 @@ def test_a_task_is_read_by_value_by_name_and_as_itself(task: Task) -> None:
 
 @pytest.mark.parametrize("name", ["serch query", "", 5, ["search query"]])
 def test_an_unknown_task_is_refused_with_the_list_of_those_that_exist(name: object) -> None:
-    with pytest.raises(InvalidInput, match="`search query`.*`sentence similarity`"):
+    with pytest.raises(InvalidInput, match=r"`search query`.*`sentence similarity`"):
         Task.parse(name)  # type: ignore[arg-type]
 
 
