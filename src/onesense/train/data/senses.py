@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 
 from ...engine.backends._mini.compose import CELLS
+from ...engine.backends._mini.soft import sound_shares
 from ...evals.splits import is_dev_caption, is_dev_sound, is_dev_story
 from ...types import Array
-from ..concepts import Table, sound_shares, unit
+from ..concepts import Table, unit
 
 KEPT = 0.6  # share of the real feature that an edited one keeps
 EXTRA_LOGITS = (1.0, 8.0)  # how far the wished class wins
