@@ -83,14 +83,12 @@ class Backend:
         """
         self._package = package or Package()
         self._threads = threads
-        self._table = WordTable.open(self._package.folder)
-        for name in ("words.nibbles.npy", "words.scales.npy"):
-            self._package.file(name)
+        self._table = WordTable.open(self._package)
         self._tokenizer = tokenizer(self._package.file("tokenizer.json.xz"))
         self._graph: Graph | None = Graph(
             self._package.file("trunk.onnx"), widen(self._package.arrays("trunk.npz")), threads
         )
-        self._bridge = {k: v.astype(np.float32) for k, v in self._package.arrays("bridge.npz").items()}
+        self._bridge = widen(self._package.arrays("bridge.npz"))
         self._word_weights = self._package.arrays("word_weights.npz")["idf"]
         self._senses: dict[str, Eye | Ears] = {}
         self._loading = threading.RLock()

@@ -54,32 +54,47 @@ def widen(stored: Mapping[str, Array]) -> dict[str, Array]:
     """Float32 weights from their stored form.
 
     Args:
-        stored: for a weight `w` one of: `w` (float16 or float32), `w.int8` [rows, ...] with `w.scale` [rows], or
-            `w.nibbles` uint8 [rows, cols / 2] with `w.scales` float16 [rows, cols / 32]; to the last may come
-            `w.down` [cols, r] and `w.up` [r, rows], a low-rank branch that is added.
+        stored: for a weight `w` one of: `w` (float16 or float32); `w.int8` with `w.scale`, float16, that broadcasts
+            against it; or `w.nibbles` uint8 [rows, cols / 2] with `w.scales` float16 [rows, cols / 32], four-bit
+            blocks, to which may come `w.down` [cols, r] and `w.up` [r, rows], a low-rank branch that is added.
 
     Returns:
-        name -> float32 array.
+        name -> float32 array; integers that are no weights (indices) stay as they are.
     """
     out: dict[str, Array] = {}
     for key, value in stored.items():
         name, _, form = key.rpartition(".")
         if form == "int8":
-            scale = stored[f"{name}.scale"].astype(np.float32)
-            out[name] = value.astype(np.float32) * scale.reshape(-1, *[1] * (value.ndim - 1))
+            out[name] = value.astype(np.float32) * stored[f"{name}.scale"].astype(np.float32)
         elif form == "nibbles":
             out[name] = _widen_blocks(stored, name)
         elif form not in ("scale", "scales", "down", "up"):
-            out[key] = value.astype(np.float32)
+            out[key] = value if value.dtype.kind in "iu" else value.astype(np.float32)
     return out
 
 
 def _widen_blocks(stored: Mapping[str, Array], name: str) -> Array:
-    from .words import WordTable
-
-    nibbles = stored[f"{name}.nibbles"]
-    weight = WordTable(nibbles, stored[f"{name}.scales"])(np.arange(len(nibbles)))
+    weight = unpack(stored[f"{name}.nibbles"], stored[f"{name}.scales"].astype(np.float32))
     if f"{name}.down" in stored:
         down, up = (stored[f"{name}.{k}"].astype(np.float32) for k in ("down", "up"))
         weight += (down @ up).T
     return weight
+
+
+_PAIRS = np.stack([np.arange(256) & 15, np.arange(256) >> 4], -1).astype(np.float32) - 8.0
+"""float32 [256, 2]: the two values that a byte holds, before scaling."""
+
+
+def unpack(nibbles: Array, scales: Array) -> Array:
+    """Rows in blocks of 32 four-bit values: value = (nibble - 8) * scale.
+
+    Args:
+        nibbles: uint8 [n, D / 2]: column 2i in the low half of byte i, column 2i + 1 in the high half.
+        scales: float32 [n, D / 32].
+
+    Returns:
+        float32 [n, D].
+    """
+    rows = _PAIRS[nibbles].reshape(*scales.shape, -1)  # [n, blocks, 32]
+    rows *= scales[..., None]
+    return rows.reshape(len(nibbles), -1)

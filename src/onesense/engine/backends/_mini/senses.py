@@ -56,7 +56,7 @@ class _Standard:
     """Standardised features: what training saw (`onesense.train.data.senses.Sense`)."""
 
     def __init__(self, sense: str, bridge: Mapping[str, Array]) -> None:
-        self.mean, self.scale = bridge[f"{sense}.mean"], bridge[f"{sense}.scale"]
+        self.mean, self.scale = bridge[f"{sense}.mean"], bridge[f"{sense}.spread"]
 
     def __call__(self, features: Array) -> Array:
         out: Array = (features - self.mean) * self.scale
@@ -68,7 +68,7 @@ class Eye:
 
     def __init__(self, package: Package, bridge: Mapping[str, Array], threads: int) -> None:
         self._graph = Graph(package.file("eye.onnx"), widen(package.arrays("eye.npz")), threads)
-        self._table = {k: v.astype(np.float32) for k, v in package.arrays("eye_table.npz").items()}
+        self._table = widen(package.arrays("eye_table.npz"))
         self._bridge, self._standard = bridge, _Standard("picture", bridge)
 
     def __call__(self, pictures: list[Array]) -> list[Seen]:
@@ -100,9 +100,8 @@ class Ears:
     def __init__(self, package: Package, bridge: Mapping[str, Array], threads: int) -> None:
         self._package, self._threads = package, threads
         self._graph = Graph(package.file("sound.onnx"), widen(package.arrays("sound.npz")), threads)
-        table = package.arrays("sound_table.npz")
-        self._speech_rows = table.pop("speech_rows")
-        self._table = {k: v.astype(np.float32) for k, v in table.items()}
+        self._table = widen(package.arrays("sound_table.npz"))
+        self._speech_rows = self._table["speech_rows"]
         self._bridge, self._standard = bridge, _Standard("sound", bridge)
         self._speech: tuple[Graph, Adapter] | None = None
         self._loading = threading.Lock()
@@ -149,7 +148,7 @@ class Ears:
             if self._speech is None:
                 weights = widen(self._package.arrays("ear.npz"))
                 graph = Graph(self._package.file("ear.onnx"), weights, self._threads)
-                self._speech = graph, Adapter.load(self._package.file("adapter.npz"))
+                self._speech = graph, Adapter(**widen(self._package.arrays("adapter.npz")))
             return self._speech
 
 

@@ -1,0 +1,258 @@
+"""From a checkpoint to the folder that ships: graphs, weights in compact form, tables, head, manifest.
+
+    python -m onesense.train.export CHECKPOINT --features runs/features --ear runs/ear --pieces FILE --out FOLDER
+
+A second run gives the same files, byte for byte.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import lzma
+import random
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..engine.backends._mini import compose
+from ..engine.backends._mini.package import FORMAT
+from ..evals.packs import Packs
+from ..types import Array
+from . import graphs, sources, vocabulary
+from .concepts import Table
+from .data import senses, texts
+from .head import fit_rotation
+from .importers import e5, whisper
+from .model.ear import Encoder
+from .model.trunk import LAYERS
+from .run import Recipe, Student, build, load
+
+SMALL = 4096  # values; smaller arrays stay float16 or float32
+MB = 1e6
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Constants of the head, chosen on the development sets (dev/LOG.md)."""
+
+    skip: float = 0.3
+    detail: float = 0.1
+
+
+def compact(weights: dict[str, Array]) -> dict[str, Array]:
+    """Stored form of float32 weights: int8 with a scale per output channel, float16 where that saves little.
+
+    The channel is the first axis of a convolution and of what torch calls a weight, the last one of a traced, turned
+    matrix; the axis that loses less is taken.
+    """
+    out: dict[str, Array] = {}
+    for name, value in weights.items():
+        if value.ndim < 2 or value.size <= SMALL:
+            out[name] = value.astype(np.float32)
+            continue
+        codes, scale = min((_int8(value, axis) for axis in (0, value.ndim - 1)), key=lambda c: _error(value, *c))
+        out[f"{name}.int8"], out[f"{name}.scale"] = codes, scale.astype(np.float16)
+    return out
+
+
+def _int8(value: Array, axis: int) -> tuple[Array, Array]:
+    others = tuple(i for i in range(value.ndim) if i != axis)
+    scale = np.maximum(np.abs(value).max(others, keepdims=True) / 127, 1e-7).astype(np.float16).astype(np.float32)
+    scale = np.maximum(scale, np.float32(6e-8))
+    return np.clip(np.rint(value / scale), -127, 127).astype(np.int8), scale
+
+
+def _error(value: Array, codes: Array, scale: Array) -> float:
+    return float(((codes * scale - value) ** 2).sum())
+
+
+def half(arrays: dict[str, Array]) -> dict[str, Array]:
+    """Float arrays as float16."""
+    return {k: v.astype(np.float16) if v.dtype.kind == "f" else v for k, v in arrays.items()}
+
+
+def write_words(source: e5.E5, ids: Array, out: Path) -> None:
+    """The rows of the word table that are kept; scales by a codebook of 256 levels (128 sizes, two signs)."""
+    scales = source.words.scales[ids].astype(np.float32)
+    sizes = np.abs(scales)
+    low, high = np.quantile(sizes, [0.0005, 0.9995])
+    levels = np.concatenate([np.geomspace(sizes.min(), low, 5)[:-1], np.geomspace(low, high, 120)])
+    levels = np.concatenate([levels, np.geomspace(high, sizes.max(), 5)[1:]]).astype(np.float32)
+    middles = np.sqrt(levels[1:] * levels[:-1])
+    codes = np.searchsorted(middles, sizes) + 128 * (scales < 0)
+    np.save(out / "words.nibbles.npy", source.words.nibbles[ids])
+    np.save(out / "words.scales.npy", codes.astype(np.uint8))
+    np.save(out / "words.levels.npy", np.concatenate([levels, -levels]))
+
+
+def write_tokenizer(ids: Array, out: Path) -> None:
+    """The tokeniser with the kept pieces, in xz."""
+    full = json.loads(sources.path("e5_tokenizer").read_text(encoding="utf-8"))
+    pieces = full["model"]["vocab"]
+    full["model"]["vocab"] = [pieces[i] for i in ids]
+    full["added_tokens"] = [t for t in full["added_tokens"] if t["id"] in vocabulary.SPECIALS]
+    full["post_processor"] = None
+    text = json.dumps(full, ensure_ascii=False, separators=(",", ":"))
+    (out / "tokenizer.json.xz").write_bytes(lzma.compress(text.encode(), preset=9))
+
+
+def write_trunk(student: Student, source: e5.E5, out: Path) -> None:
+    """The imported four-bit blocks as they are, with the trained branches beside them."""
+    merged = graphs.trunk_weights(student.trunk)
+    graphs.trunk(merged, out / "trunk.onnx")
+    stored: dict[str, Array] = {"position": merged["position"].astype(np.float16)}
+    blocks = source.matrices
+    state = {k: v.detach().numpy() for k, v in student.trunk.state_dict().items()}
+    for i in range(LAYERS):
+        parts = {"qkv": [blocks[f"l{i}.{k}.w"] for k in "qkv"]}
+        parts |= {ours: [blocks[f"l{i}.{theirs}.w"]] for ours, theirs in (("out", "ao"), ("up", "fi"), ("down", "fo"))}
+        for name, matrices in parts.items():
+            key = f"layers.{i}.{name}"
+            stored[f"{key}.weight.nibbles"] = np.concatenate([m.nibbles for m in matrices])
+            stored[f"{key}.weight.scales"] = np.concatenate([m.scales for m in matrices])
+            for branch in ("down", "up"):
+                stored[f"{key}.weight.{branch}"] = state[f"{key}.{branch}_rank"].astype(np.float16)
+    stored |= {k: v for k, v in merged.items() if v.ndim == 1}
+    np.savez(out / "trunk.npz", **stored)
+
+
+def write_senses(features: Path, ear: Path, out: Path) -> None:
+    """Graphs and weights of eye, sound and ear, and the concept tables."""
+    from .features import EyeWithCells
+    from .importers import efficientnet, yamnet
+    from .model.eye import LITE0
+    from .tables import speech_rows
+
+    eye = EyeWithCells(efficientnet.load(sources.path(LITE0.name), LITE0).eye)
+    pixels = torch.zeros(1, 3, eye.eye.resolution, eye.eye.resolution, dtype=torch.uint8)
+    dynamic = {name: {0: "B"} for name in ("pixels", "pooled", "grid")}
+    np.savez(out / "eye.npz", **compact(graphs.traced(eye, (pixels,), out / "eye.onnx", dynamic, ["pooled", "grid"])))
+    network = yamnet.load(sources.path("yamnet"))
+    dynamic = {name: {0: "P"} for name in ("patches", "embedding", "logits")}
+    weights = graphs.traced(network, (torch.zeros(1, 96, 64),), out / "sound.onnx", dynamic, ["embedding", "logits"])
+    np.savez(out / "sound.npz", **compact(weights))
+    encoder = Encoder.imported(whisper.read(sources.path("whisper")))
+    dynamic = {"mel": {2: "F"}, "states": {1: "T"}}
+    weights = graphs.traced(encoder, (torch.zeros(1, 80, 200),), out / "ear.onnx", dynamic, ["states"])
+    np.savez(out / "ear.npz", **compact(weights))
+    with np.load(ear / "adapter.npz") as adapter:
+        np.savez(out / "adapter.npz", **compact(dict(adapter)))
+    table = Table.load(features / "eye_table.npz")
+    stored = compact({"W": table.weight, "out": table.out, "soft": table.soft})
+    np.savez(out / "eye_table.npz", b=table.bias, temperature=np.float32(table.temperature), **stored)
+    sound = Table.load(features / "sound_table.npz")
+    rows = np.array(speech_rows(sources.data_root() / "teachers/yamnet_class_map.csv"), np.int64)
+    np.savez(out / "sound_table.npz", speech_rows=rows, **compact({"out": sound.out, "soft": sound.soft}))
+    (out / "names.json").write_text(json.dumps({"eye": table.names, "sound": sound.names}, indent=0), encoding="utf-8")
+
+
+def write_bridge(student: Student, features: Path, choice: Choice, out: Path) -> dict[str, Any]:
+    """Bridge and head, with the rotation fitted on the trained trunk's own vectors."""
+    bridge = {k: v.detach().numpy() for k, v in student.bridge.named().items()}
+    packs = senses.pictures(features)
+    clips = senses.sounds(features)
+    for name, sense in (
+        ("picture", senses.picture_sense(features, packs)),
+        ("sound", senses.sound_sense(features, clips)),
+    ):
+        bridge[f"{name}.mean"], bridge[f"{name}.spread"] = sense.mean, (0.3 / sense.deviation).astype(np.float32)
+    pairs = _pairs(5_000)
+    left, right = (_unit_texts(student, [p[side] for p in pairs]) for side in (0, 1))
+    bridge["head.mean"] = np.concatenate([left, right]).mean(0)
+    bridge["head.skip"], bridge["head.detail"] = np.float32(choice.skip), np.float32(choice.detail)
+    none = np.zeros((1, 384), np.float32), np.zeros((1, 1), np.float32)
+    bridge["head.rotation"] = fit_rotation(
+        *(compose.joined(x, *none, bridge).astype(np.float32) for x in (left, right))
+    )
+    exact = {k: v for k, v in bridge.items() if k.startswith("head") or k.endswith((".mean", ".spread"))}
+    np.savez(out / "bridge.npz", **exact, **compact({k: v for k, v in bridge.items() if k not in exact}))
+    return {"head_pairs": len(pairs)}
+
+
+def _pairs(n: int) -> list[tuple[str, str]]:
+    """Text pairs that the rotation is fitted on: sentences, words, stories, questions with tables."""
+    rng = random.Random(1)
+    found = texts.sources(Packs(sources.data_root()), seed=5)
+    total = sum(s.weight for s in found)
+    pairs = [p for s in found for p in s.sample(int(n * s.weight / total), rng)]
+    return [(p.text, p.other) for p in pairs]
+
+
+@torch.no_grad()
+def _unit_texts(student: Student, batch: Sequence[str]) -> Array:
+    student.teacher.trunk, imported = student.trunk.eval(), student.teacher.trunk
+    vectors = student.teacher.encode(batch)
+    student.teacher.trunk = imported
+    return vectors
+
+
+def write_manifest(out: Path, facts: dict[str, Any]) -> dict[str, Any]:
+    """Checksums, sizes and what the model was made from; the revision is a digest of the files."""
+    files = {}
+    for path in sorted(out.iterdir()):
+        if path.name != "manifest.json":
+            content = path.read_bytes()
+            files[path.name] = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    revision = hashlib.sha256("".join(f["sha256"] for f in files.values()).encode()).hexdigest()[:12]
+    made_from = {k: {"sha256": s.sha256, "licence": s.licence, "what": s.made_by} for k, s in sources.SOURCES.items()}
+    manifest = {"format": FORMAT, "name": "onesense-mini", "revision": revision, "files": files, "made_from": made_from}
+    (out / "manifest.json").write_text(json.dumps(manifest | facts, indent=1) + "\n", encoding="utf-8")
+    return manifest
+
+
+def export(
+    checkpoint: Path | None, features: Path, ear: Path, pieces: Path, out: Path, choice: Choice
+) -> dict[str, Any]:
+    """Write the whole package.
+
+    Args:
+        checkpoint: of `onesense.train.run`, None for the imported trunk without training.
+        features: folder of the tables and cached features.
+        ear: folder of the ear's adapter.
+        pieces: `pieces.npz` of `onesense.train.vocabulary`.
+        out: the model folder; files of the same names are replaced.
+        choice: constants of the head.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(0)
+    student, _ = build(Recipe(tasks={}))
+    if checkpoint is not None:
+        load(student, checkpoint)
+    source = e5.read(sources.path("e5"))
+    counts = np.load(pieces)["counts"]
+    vocab = json.loads(sources.path("e5_tokenizer").read_text(encoding="utf-8"))["model"]["vocab"]
+    ids = vocabulary.kept(counts, [piece for piece, _ in vocab])
+    write_words(source, ids, out)
+    write_tokenizer(ids, out)
+    np.savez(out / "word_weights.npz", idf=vocabulary.idf(counts[ids]).astype(np.float16))
+    write_trunk(student, source, out)
+    write_senses(features, ear, out)
+    facts = write_bridge(student, features, choice, out)
+    return write_manifest(out, facts | {"pieces": len(ids)})
+
+
+def main() -> None:
+    """Command line of the export."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("checkpoint", type=Path)
+    for name in ("features", "ear", "pieces", "out"):
+        parser.add_argument(f"--{name}", type=Path, required=True)
+    parser.add_argument("--skip", type=float, default=Choice().skip)
+    parser.add_argument("--detail", type=float, default=Choice().detail)
+    o = parser.parse_args()
+    manifest = export(o.checkpoint, o.features, o.ear, o.pieces, o.out, Choice(o.skip, o.detail))
+    for name, file in manifest["files"].items():
+        sys.stdout.write(f"{file['bytes'] / MB:8.2f} MB  {name}\n")
+    total = sum(f["bytes"] for f in manifest["files"].values()) / MB
+    sys.stdout.write(f"{total:8.2f} MB  revision {manifest['revision']}\n")
+
+
+if __name__ == "__main__":
+    main()
