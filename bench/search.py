@@ -50,7 +50,7 @@ def main() -> None:
     }
     with tempfile.TemporaryDirectory() as folder:
         if options.store:
-            contestants["lance"] = _lance(rows, Path(folder) / "bench.onesense")
+            contestants["lance"] = _lance(rows, Path(folder) / "bench.onesense", candidates)
         found, cpu_ms = _race(contestants, queries)
     result = {
         "question": "funnel against exact scan",
@@ -81,7 +81,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("-n", type=int, default=100_000, help="rows at most")
     parser.add_argument("--dim", type=int, default=3072, help="of synthetic vectors")
     parser.add_argument("--queries", type=int, default=100)
-    parser.add_argument("--candidates", type=int, default=200, help="rows that are re-ranked exactly")
+    parser.add_argument("--candidates", type=int, default=100, help="rows that are re-ranked exactly")
     parser.add_argument("--store", action="store_true", help="also measure a LanceDB collection")
     parser.add_argument("--json", type=Path, help="write the JSON there as well")
     return parser.parse_args()
@@ -125,12 +125,14 @@ def _exact(rows: Array, query: Array) -> Array:
     return near[np.argsort(-scores[near], kind="stable")]
 
 
-def _lance(rows: Array, path: Path) -> Callable[[Array], Array]:
-    from onesense import plugins
+def _lance(rows: Array, path: Path, candidates: int) -> Callable[[Array], Array]:
+    from onesense.index.stores import lance
 
-    store = plugins.load("stores", "lance").open(path, StoreSpec(rows.shape[1], "bench", "bench", "1"))
+    lance.CANDIDATES = candidates
+    store = lance.Store.open(path, StoreSpec(rows.shape[1], "bench", "bench", "1"))
     for place, chunk in _chunks(rows):
         store.upsert([f"{place + i:08d}" for i in range(len(chunk))], chunk, [{}] * len(chunk))
+    store.close()  # merges what the writes left, as a collection does when it is closed
     return lambda query: np.array([int(id_) for id_, _, _ in store.search(query, K)])
 
 
