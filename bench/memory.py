@@ -54,9 +54,7 @@ def measure(n: int, model: str) -> dict[str, float]:
         done = subprocess.run(command, capture_output=True, text=True, check=True, env=os.environ)
     found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     if found["n_files"] != n or found["n_failed"]:
-        raise SystemExit(
-            f"{n} files, of which {found['n_files']} were indexed and {found['n_failed']} failed: no result"
-        )
+        raise SystemExit(f"{n} files, {found['n_files']} indexed and {found['n_failed']} failed: no result")
     return found
 
 
