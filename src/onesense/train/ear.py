@@ -9,8 +9,8 @@
 
 Writes DIR/adapter.npz (the keys of `engine.backends._mini.ear.Adapter`, and `speech_mean` [384], the mean unit vector
 of training speech). Reached on the development split by `windows` with 1540 recordings, 2.8 h (R@1/R@10,
-dev/LOG.md): own text 57/94 (floor 60 at 10), English sentences of unknown voices, text -> speech, 80/97 of 319 (floor 50
-at 10).
+dev/LOG.md): own text 57/94 (floor 60 at 10), English sentences of unknown voices, text -> speech, 80/97 of 319 (floor
+50 at 10).
 """
 
 from __future__ import annotations
