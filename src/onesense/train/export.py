@@ -14,7 +14,7 @@ import lzma
 import random
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ import numpy as np
 import torch
 
 from ..engine.backends._mini import compose
+from ..engine.backends._mini.ear import Adapter
 from ..engine.backends._mini.package import FORMAT
 from ..evals.packs import Packs
 from ..types import Array
@@ -142,8 +143,8 @@ def write_senses(features: Path, ear: Path, out: Path) -> None:
     dynamic = {"mel": {2: "F"}, "states": {1: "T"}}
     weights = graphs.traced(encoder, (torch.zeros(1, 80, 200),), out / "ear.onnx", dynamic, ["states"])
     np.savez(out / "ear.npz", **compact(weights))
-    with np.load(ear / "adapter.npz") as adapter:
-        np.savez(out / "adapter.npz", **compact(dict(adapter)))
+    adapter = Adapter.load(ear / "adapter.npz")
+    np.savez(out / "adapter.npz", **compact({f.name: getattr(adapter, f.name) for f in fields(adapter)}))
     table = Table.load(features / "eye_table.npz")
     stored = compact({"W": table.weight, "out": table.out, "soft": table.soft})
     np.savez(out / "eye_table.npz", b=table.bias, temperature=np.float32(table.temperature), **stored)
@@ -153,7 +154,7 @@ def write_senses(features: Path, ear: Path, out: Path) -> None:
     (out / "names.json").write_text(json.dumps({"eye": table.names, "sound": sound.names}, indent=0), encoding="utf-8")
 
 
-def write_bridge(student: Student, features: Path, choice: Choice, out: Path) -> dict[str, Any]:
+def write_bridge(student: Student, features: Path, choice: Choice, out: Path) -> None:
     """Bridge and head, with the rotation fitted on the trained trunk's own vectors."""
     bridge = {k: v.detach().numpy() for k, v in student.bridge.named().items()}
     packs = senses.pictures(features)
@@ -173,7 +174,6 @@ def write_bridge(student: Student, features: Path, choice: Choice, out: Path) ->
     )
     exact = {k: v for k, v in bridge.items() if k.startswith("head") or k.endswith((".mean", ".spread"))}
     np.savez(out / "bridge.npz", **exact, **compact({k: v for k, v in bridge.items() if k not in exact}))
-    return {"head_pairs": len(pairs)}
 
 
 def _pairs(n: int) -> list[tuple[str, str]]:
@@ -193,7 +193,7 @@ def _unit_texts(student: Student, batch: Sequence[str]) -> Array:
     return vectors
 
 
-def write_manifest(out: Path, facts: dict[str, Any]) -> dict[str, Any]:
+def write_manifest(out: Path) -> dict[str, Any]:
     """Checksums, sizes and what the model was made from; the revision is a digest of the files."""
     files = {}
     for path in sorted(out.iterdir()):
@@ -203,7 +203,7 @@ def write_manifest(out: Path, facts: dict[str, Any]) -> dict[str, Any]:
     revision = hashlib.sha256("".join(f["sha256"] for f in files.values()).encode()).hexdigest()[:12]
     made_from = {k: {"sha256": s.sha256, "licence": s.licence, "what": s.made_by} for k, s in sources.SOURCES.items()}
     manifest = {"format": FORMAT, "name": "onesense-mini", "revision": revision, "files": files, "made_from": made_from}
-    (out / "manifest.json").write_text(json.dumps(manifest | facts, indent=1) + "\n", encoding="utf-8")
+    (out / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
     return manifest
 
 
@@ -234,8 +234,8 @@ def export(
     np.savez(out / "word_weights.npz", idf=vocabulary.idf(counts[ids]).astype(np.float16))
     write_trunk(student, source, out)
     write_senses(features, ear, out)
-    facts = write_bridge(student, features, choice, out)
-    return write_manifest(out, facts | {"pieces": len(ids)})
+    write_bridge(student, features, choice, out)
+    return write_manifest(out)
 
 
 def main() -> None:

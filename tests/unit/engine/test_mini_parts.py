@@ -31,9 +31,10 @@ def test_widen_adds_the_low_rank_branch():
 def test_widen_int8_and_keeps_indices():
     codes = np.array([[127, -127], [64, 0]], np.int8)
     stored = {"w.int8": codes, "w.scale": np.array([[0.5], [0.25]], np.float16), "rows": np.array([3, 4])}
+    stored["scale"] = np.ones(3, np.float16)  # a weight that is called so, not a scale of another
     wide = graph.widen(stored)
     assert np.array_equal(wide["w"], [[63.5, -63.5], [16.0, 0.0]]) and wide["w"].dtype == np.float32
-    assert wide["rows"].dtype == np.int64
+    assert wide["rows"].dtype == np.int64 and wide["scale"].tolist() == [1, 1, 1]
 
 
 def test_lexical_sketch_tells_shared_words_from_others():

@@ -23,7 +23,7 @@ MOST = 300  # pictures
 SECONDS = 40  # names that the words add
 TEMPLATE = ("and {b}", "a photo of {a} and {b}")
 FREE_WORDINGS = (
-    ("together with {b}", "{a} beside {b}"),
+    ("accompanied by {b}", "{a} beside {b}"),
     ("the same thing, but {b} is there too", "a picture that shows both {a} and {b}"),
     ("+ {b} in the background", "{a} in front of {b}"),
     ("what it looks like next to {b}", "{b} right next to {a}"),

@@ -68,9 +68,15 @@ def widen(stored: Mapping[str, Array]) -> dict[str, Array]:
             out[name] = value.astype(np.float32) * stored[f"{name}.scale"].astype(np.float32)
         elif form == "nibbles":
             out[name] = _widen_blocks(stored, name)
-        elif form not in ("scale", "scales", "down", "up"):
+        elif not _belongs(name, form, stored):
             out[key] = value if value.dtype.kind in "iu" else value.astype(np.float32)
     return out
+
+
+def _belongs(name: str, form: str, stored: Mapping[str, Array]) -> bool:
+    """Whether `name.form` is a piece of another weight's stored form."""
+    whole = {"scale": "int8", "scales": "nibbles", "down": "nibbles", "up": "nibbles"}.get(form)
+    return whole is not None and f"{name}.{whole}" in stored
 
 
 def _widen_blocks(stored: Mapping[str, Array], name: str) -> Array:

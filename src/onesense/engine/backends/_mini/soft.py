@@ -39,5 +39,5 @@ def sound_shares(logits: Array, left_out: Array | None = None) -> Array:
 
 def sigmoid(logits: Array) -> Array:
     """Float32 of the same shape, 0..1."""
-    out: Array = 1.0 / (1.0 + np.exp(-logits.astype(np.float32)))
+    out: Array = 1.0 / (1.0 + np.exp(-np.clip(logits, -80, 80).astype(np.float32)))  # exp(88) leaves float32
     return out
