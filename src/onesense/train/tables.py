@@ -1,9 +1,9 @@
 """The concept tables of pictures and sounds, built from the training packs.
 
-    python -m onesense.train.tables FEATURES
+    python -m onesense.train.tables FEATURES [OUT]
 
-reads what `onesense.train.features` wrote below FEATURES and writes there `eye_table.npz` (shipped),
-`eye_table_nocaltech.npz` (the same without a single Caltech label, for evaluation) and `sound_table.npz`.
+reads what `onesense.train.features` wrote below FEATURES and writes below OUT (FEATURES if left out) `eye_table.npz`
+(shipped), `eye_table_nocaltech.npz` (the same without a single Caltech label, for evaluation) and `sound_table.npz`.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ from __future__ import annotations
 import argparse
 import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -38,9 +39,11 @@ from .rows import Labelled, fit_rows
 from .sound_things import SPEECH, things
 from .text import TextEncoder
 
-PICTURE_WEIGHTS = Weights(hypernyms=0.6, shared=0.5, translations=0.0)
+PICTURE_WEIGHTS = Weights(hypernyms=0.6, shared=0.5, translations=0.3)  # dev/LOG.md
 SOUND_WEIGHTS = Weights(shared=0.5)
 NEAR = 0.75  # cosine (centred) above which a teacher class is neither right nor wrong for a new label
+TRANSLATED = ("de", "fr", "es", "ru", "zh", "ja", "pt", "it", "pl", "ar", "ko", "tr")
+"""Languages whose names join the English ones: the best filled of the wordnets, several scripts."""
 LABELLED_PACKS = ("caltech101", "grocery")
 
 
@@ -51,6 +54,8 @@ class Words:
     nouns: Nouns
     things: frozenset[str]
     """Things that the sound table knows."""
+    translations: Mapping[str, tuple[str, ...]]
+    """WordNet 3.0 offset -> one name in each of `TRANSLATED` that has one."""
 
     def concept(self, names: Sequence[str], offset: str | None, kinds: Sequence[str] = ()) -> Concept:
         """A picture's concept.
@@ -62,7 +67,8 @@ class Words:
         """
         above = (*kinds, *self.nouns.hypernyms(offset))
         everything = {word.lower() for word in (*names, *self.nouns.hypernyms(offset, depth=99))}
-        return Concept(tuple(names), above, shared=tuple(sorted(everything & self.things)))
+        shared = tuple(sorted(everything & self.things))
+        return Concept(tuple(names), above, shared, self.translations.get(offset or "", ()))
 
 
 def imagenet_concepts(labels: Path, words: Words) -> list[Concept]:
@@ -90,7 +96,7 @@ def speech_rows(class_map: Path) -> list[int]:
 class Cached:
     """Features of one picture pack."""
 
-    records: list[dict[str, object]]
+    records: list[dict[str, Any]]
     pooled: Array
     """float32 [n, 1280]."""
 
@@ -112,7 +118,7 @@ def labelled_concepts(packs: Sequence[Cached], words: Words) -> tuple[list[Conce
             name = str(record["label"])
             if name not in concepts:
                 kinds = [str(record["coarse"]).replace("-", " ")] if "coarse" in record else []
-                concepts[name] = words.concept([name], str(record.get("wordnet")), kinds)
+                concepts[name] = words.concept([name], record.get("wordnet"), kinds)
             features.append(feature)
             labels.append(list(concepts).index(name))
     return list(concepts.values()), np.stack(features), np.array(labels)
@@ -154,9 +160,14 @@ def _table(
 
 
 def prepare_words(packs: Packs) -> Words:
-    """WordNet's nouns and the things that sound."""
+    """WordNet's nouns, their names in other languages and the things that sound."""
     nouns = Nouns(packs.records("text/oewn.jsonl.xz"))
-    return Words(nouns, frozenset(thing for made_by in things().values() for thing in made_by))
+    first: dict[str, dict[str, str]] = {}
+    for row in packs.rows("text/omw_lemmas.tsv.xz"):
+        if row["lang"] in TRANSLATED and row["offset"].endswith("-n"):
+            first.setdefault(row["offset"], {}).setdefault(row["lang"], row["lemma"])
+    translations = {offset: tuple(by_language.values()) for offset, by_language in first.items()}
+    return Words(nouns, frozenset(thing for made_by in things().values() for thing in made_by), translations)
 
 
 def prepare_wording(labels: Path, words: Words) -> Wording:
@@ -170,14 +181,17 @@ def main() -> None:
     """Write the three tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    folder: Path = parser.parse_args().folder
+    parser.add_argument("out", type=Path, nargs="?")
+    given = parser.parse_args()
+    folder, out = given.folder, given.out or given.folder
+    out.mkdir(parents=True, exist_ok=True)
     words = prepare_words(Packs(sources.data_root()))
     teachers = sources.data_root() / "teachers"
     wording = prepare_wording(teachers / "imagenet_labels.tsv", words)
-    picture_table(folder, LABELLED_PACKS, words, wording).save(folder / "eye_table.npz")
+    picture_table(folder, LABELLED_PACKS, words, wording).save(out / "eye_table.npz")
     unlabelled = [pack for pack in LABELLED_PACKS if pack != "caltech101"]
-    picture_table(folder, unlabelled, words, wording).save(folder / "eye_table_nocaltech.npz")
-    sound_table(teachers / "yamnet_class_map.csv", wording).save(folder / "sound_table.npz")
+    picture_table(folder, unlabelled, words, wording).save(out / "eye_table_nocaltech.npz")
+    sound_table(teachers / "yamnet_class_map.csv", wording).save(out / "sound_table.npz")
 
 
 if __name__ == "__main__":

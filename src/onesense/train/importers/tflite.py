@@ -23,6 +23,8 @@ _OPERATORS = {
     3: "CONV_2D", 4: "DEPTHWISE_CONV_2D", 6: "DEQUANTIZE", 9: "FULLY_CONNECTED", 14: "LOGISTIC", 22: "RESHAPE",
     40: "MEAN", 49: "SPLIT", 114: "QUANTIZE",
 }  # fmt: skip
+_ACTIVATION_FIELD = {"CONV_2D": 3, "DEPTHWISE_CONV_2D": 4, "FULLY_CONNECTED": 0}
+_ACTIVATIONS = {0: "", 1: "RELU", 3: "RELU6"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,8 @@ class Operator:
     name: str
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
+    activation: str
+    """What is fused to a weighted step: `RELU`, `RELU6` or nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,15 +137,15 @@ def _graph(content: bytes) -> Graph:
     codes = [max(code.scalar(0, "<b"), code.scalar(3, "<i")) for code in model.tables(1)]
     subgraph = model.tables(2)[0]
     buffers = [buffer.array(0, np.uint8) for buffer in model.tables(4)]
-    operators = tuple(
-        Operator(
-            _OPERATORS[codes[step.scalar(0, "<I")]],
-            tuple(step.array(1, np.int32).tolist()),
-            tuple(step.array(2, np.int32).tolist()),
-        )
-        for step in subgraph.tables(3)
-    )
+    operators = tuple(_operator(step, _OPERATORS[codes[step.scalar(0, "<I")]]) for step in subgraph.tables(3))
     return Graph(tuple(_tensor(table, buffers) for table in subgraph.tables(0)), operators)
+
+
+def _operator(step: _Table, name: str) -> Operator:
+    options, field = step.table(4), _ACTIVATION_FIELD.get(name)
+    activation = 0 if options is None or field is None else options.scalar(field, "<b")
+    inputs, outputs = step.array(1, np.int32), step.array(2, np.int32)
+    return Operator(name, tuple(inputs.tolist()), tuple(outputs.tolist()), _ACTIVATIONS[activation])
 
 
 def _tensor(table: _Table, buffers: list[Array]) -> Tensor:

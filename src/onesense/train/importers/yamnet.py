@@ -41,6 +41,8 @@ def load(path: Path) -> Sound:
         raise CorruptData(
             f"`{path.name}` has {len(steps)} weighted layers in another order than YAMNet's {len(layers)}"
         )
+    if any(step.activation != "RELU6" for step in steps[:-1]) or steps[-1].activation:
+        raise CorruptData(f"`{path.name}` has other activations than ReLU6 after each of its convolutions")
     for step, (_, layer) in zip(steps, layers, strict=True):
         _fill(layer, graph, step)
     return sound.eval().requires_grad_(requires_grad=False)

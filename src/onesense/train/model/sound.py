@@ -22,7 +22,7 @@ LAYERS = (
 
 
 class Conv3(nn.Module):
-    """3×3 convolution with TensorFlow's "SAME" padding for even sizes (odd ones at stride 1), and ReLU."""
+    """3×3 convolution with TensorFlow's "SAME" padding for even sizes (odd ones at stride 1), and ReLU6."""
 
     def __init__(self, channels_in: int, channels_out: int, stride: int, *, groups: int = 1) -> None:
         super().__init__()
@@ -33,11 +33,11 @@ class Conv3(nn.Module):
         """Float32 [B, C_in, F, M] to [B, C_out, F / stride, M / stride]."""
         if self.stride == 2:  # an even side at stride 2 is padded at its end only
             x = F.pad(x, (0, 1, 0, 1))
-        return torch.relu(self.conv(x))
+        return torch.clamp(self.conv(x), 0.0, 6.0)
 
 
 class Separable(nn.Module):
-    """Depthwise 3×3, then pointwise 1×1, each with ReLU."""
+    """Depthwise 3×3, then pointwise 1×1, each with ReLU6."""
 
     def __init__(self, channels_in: int, channels_out: int, stride: int) -> None:
         super().__init__()
@@ -46,11 +46,15 @@ class Separable(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Float32 [B, C_in, F, M] to [B, C_out, F / stride, M / stride]."""
-        return torch.relu(self.pointwise(self.depthwise(x)))
+        return torch.clamp(self.pointwise(self.depthwise(x)), 0.0, 6.0)
 
 
 class Sound(nn.Module):
-    """YAMNet with its classifier. Weights come from `onesense.train.importers.yamnet`."""
+    """YAMNet with its classifier. Weights come from `onesense.train.importers.yamnet`.
+
+    The published YAMNet has ReLU; this one was trained again for 8 bits, with ReLU6. Without the upper bound a clean
+    tone gives logits of -500 (dev/LOG.md).
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -69,7 +73,7 @@ class Sound(nn.Module):
             patches: float32 [B, 96, 64], natural logarithm of mel energies (`_mini.logmel.yamnet_logmel`).
 
         Returns:
-            Embedding float32 [B, 1024], never negative, and logits [B, 521] in the order of `yamnet_class_map.csv`.
+            Embedding float32 [B, 1024], 0..6, and logits [B, 521] in the order of `yamnet_class_map.csv`.
         """
         x = self.stem(patches[:, None])
         for layer in self.layers:
