@@ -1,34 +1,45 @@
-"""The rival of bench/throughput.py: sentence-transformers with the very weights that onesense-mini's text came from."""
+"""The rival of bench/throughput.py: sentence-transformers running the very weights that onesense-mini ships."""
 
 from __future__ import annotations
 
+import lzma
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from onesense.train import sources
-from onesense.train.importers import e5
+from onesense.engine.backends._mini import compose
+from onesense.engine.backends._mini.graph import widen
+from onesense.engine.backends._mini.package import Package
+from onesense.engine.backends._mini.words import WordTable
 
 WIDTH = 384
 MAX_TOKENS = 512
 
 
 def sentence_transformer() -> Any:
-    """multilingual-e5-small, fp32 on torch, mean-pooled and normalised, without a prefix."""
+    """The shipped words and trunk, fp32 on torch, mean-pooled and normalised, without a prefix."""
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.models import Normalize, Pooling, Transformer
 
-    folder = to_transformers(Path(".sources") / "e5_transformers")
+    package = Package()
+    folder = to_transformers(package, Path(".sources") / f"transformers_{package.manifest['revision']}")
     modules = [Transformer(str(folder), max_seq_length=MAX_TOKENS), Pooling(WIDTH, "mean"), Normalize()]
     return SentenceTransformer(modules=modules, device="cpu")
 
 
-def to_transformers(folder: Path) -> Path:
-    """Write the imported network as a `transformers` folder (BertModel and fast tokeniser), once.
+def shared_space(pooled: np.ndarray) -> np.ndarray:
+    """The rival's unit vectors through our head: the first 384 dimensions of onesense-mini, float32 [n, 384]."""
+    bridge = widen(Package().arrays("bridge.npz"))
+    nothing = np.zeros((1, WIDTH), np.float32), np.zeros((1, 1), np.float32)
+    joined = compose.joined(pooled, *nothing, bridge) @ bridge["head.rotation"]
+    return joined / np.linalg.norm(joined, axis=1, keepdims=True)
+
+
+def to_transformers(package: Package, folder: Path) -> Path:
+    """Write the shipped text model as a `transformers` folder (BertModel and fast tokeniser), once a revision.
 
     Raises:
-        NotFound: the network was not fetched, see onesense.train.sources.
         RuntimeError: a weight is missing or left over.
     """
     if (folder / "model.safetensors").is_file():
@@ -36,26 +47,24 @@ def to_transformers(folder: Path) -> Path:
     import torch
     from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
-    network = e5.read(sources.path("e5"))
+    table = WordTable.open(package)
+    words = table(np.arange(len(table.nibbles)))
     config = BertConfig(
-        vocab_size=int(network.config["vocab"]),
-        hidden_size=WIDTH,
-        num_hidden_layers=int(network.config["layers"]),
-        num_attention_heads=int(network.config["heads"]),
-        intermediate_size=int(network.config["ff"]),
-        max_position_embeddings=MAX_TOKENS,
-        layer_norm_eps=1e-12,
-        pad_token_id=int(network.config["pad"]),
-    )
+        vocab_size=len(words), hidden_size=WIDTH, num_hidden_layers=12, num_attention_heads=12,
+        intermediate_size=4 * WIDTH, max_position_embeddings=MAX_TOKENS, layer_norm_eps=1e-12, pad_token_id=1,
+    )  # fmt: skip
     model = BertModel(config, add_pooling_layer=False)
-    named = bert_names(network.weights(), network.words.dequantize())
+    named = bert_names(widen(package.arrays("trunk.npz")), words)
     state = {name: torch.from_numpy(np.ascontiguousarray(weight)) for name, weight in named.items()}
     model.load_state_dict(state, strict=True)
     model.save_pretrained(folder)
     tokens = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"}
-    tokens |= {"cls_token": "<s>", "sep_token": "</s>", "mask_token": "<mask>"}
-    file = str(sources.path("e5_tokenizer"))
-    PreTrainedTokenizerFast(tokenizer_file=file, model_max_length=MAX_TOKENS, **tokens).save_pretrained(folder)
+    tokens |= {"cls_token": "<s>", "sep_token": "</s>"}
+    from tokenizers import Tokenizer, processors
+
+    fast = Tokenizer.from_str(lzma.decompress(package.file("tokenizer.json.xz").read_bytes()).decode())
+    fast.post_processor = processors.TemplateProcessing(single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)])
+    PreTrainedTokenizerFast(tokenizer_object=fast, model_max_length=MAX_TOKENS, **tokens).save_pretrained(folder)
     return folder
 
 

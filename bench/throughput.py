@@ -1,10 +1,10 @@
 """How fast is a model, against what people would use instead, with the same inputs on the same cores?
 
-    python bench/throughput.py text      # against sentence-transformers, torch fp32, with the weights that it came from
+    python bench/throughput.py text      # against sentence-transformers, torch fp32, with the same weights
     python bench/throughput.py picture   # against a ViT-B/32 tower of random weights on torch; one core
     python bench/throughput.py speech    # CPU milliseconds per second of audio; one core
 
-Text needs the packages of the extra `train`, sentence-transformers, and `python -m onesense.train.sources`.
+Text needs torch, transformers and sentence-transformers.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def _options() -> argparse.Namespace:
 
 def text(options: argparse.Namespace) -> None:
     import torch
-    from _st_reference import sentence_transformer
+    from _st_reference import sentence_transformer, shared_space
 
     torch.set_num_threads(options.cores)
     rival, ours = sentence_transformer(), _embedder(options.model)
@@ -55,7 +55,7 @@ def text(options: argparse.Namespace) -> None:
         "sentence-transformers": lambda items: rival.encode(list(items), batch_size=32, show_progress_bar=False),
     }
     rates, vectors = _race(sides, texts, options.rounds)
-    kept = overlap(vectors["sentence-transformers"], vectors[options.model])
+    kept = overlap(shared_space(vectors["sentence-transformers"]), ours.embed(texts, dim=384))
     ratio = _ratio(rates, options.model, "sentence-transformers")
     lengths = sorted(map(len, texts))
     measured = {

@@ -54,6 +54,7 @@ def bert(source):
 
 def test_vectors_equal_those_of_transformers(encoder):
     import torch
+
     from onesense.train import sources
     from onesense.train.importers import e5
 
@@ -68,6 +69,7 @@ def test_vectors_equal_those_of_transformers(encoder):
 
 def test_graph_equals_torch(encoder, tmp_path):
     import torch
+
     from onesense.engine.backends._mini.graph import Graph
     from onesense.train import graphs
     from onesense.train.text import pad

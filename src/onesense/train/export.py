@@ -16,7 +16,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -79,6 +79,10 @@ def half(arrays: dict[str, Array]) -> dict[str, Array]:
     return {k: v.astype(np.float16) if v.dtype.kind == "f" else v for k, v in arrays.items()}
 
 
+def _save(file: Path, arrays: dict[str, Array]) -> None:
+    np.savez(file, **cast(Any, arrays))
+
+
 def write_words(source: e5.E5, ids: Array, out: Path) -> None:
     """The rows of the word table that are kept; scales by a codebook of 256 levels (128 sizes, two signs)."""
     scales = source.words.scales[ids].astype(np.float32)
@@ -121,7 +125,7 @@ def write_trunk(student: Student, source: e5.E5, out: Path) -> None:
             for branch in ("down", "up"):
                 stored[f"{key}.weight.{branch}"] = state[f"{key}.{branch}_rank"].astype(np.float16)
     stored |= {k: v for k, v in merged.items() if v.ndim == 1}
-    np.savez(out / "trunk.npz", **stored)
+    _save(out / "trunk.npz", stored)
 
 
 def write_senses(features: Path, ear: Path, out: Path) -> None:
@@ -134,29 +138,30 @@ def write_senses(features: Path, ear: Path, out: Path) -> None:
     eye = EyeWithCells(efficientnet.load(sources.path(LITE0.name), LITE0).eye)
     pixels = torch.zeros(1, 3, eye.eye.resolution, eye.eye.resolution, dtype=torch.uint8)
     dynamic = {name: {0: "B"} for name in ("pixels", "pooled", "grid")}
-    np.savez(out / "eye.npz", **compact(graphs.traced(eye, (pixels,), out / "eye.onnx", dynamic, ["pooled", "grid"])))
+    _save(out / "eye.npz", compact(graphs.traced(eye, (pixels,), out / "eye.onnx", dynamic, ["pooled", "grid"])))
     network = yamnet.load(sources.path("yamnet"))
     dynamic = {name: {0: "P"} for name in ("patches", "embedding", "logits")}
     weights = graphs.traced(network, (torch.zeros(1, 96, 64),), out / "sound.onnx", dynamic, ["embedding", "logits"])
-    np.savez(out / "sound.npz", **compact(weights))
+    _save(out / "sound.npz", compact(weights))
     encoder = Encoder.imported(whisper.read(sources.path("whisper")))
     dynamic = {"mel": {2: "F"}, "states": {1: "T"}}
     weights = graphs.traced(encoder, (torch.zeros(1, 80, 200),), out / "ear.onnx", dynamic, ["states"])
-    np.savez(out / "ear.npz", **compact(weights))
+    _save(out / "ear.npz", compact(weights))
     adapter = Adapter.load(ear / "adapter.npz")
-    np.savez(out / "adapter.npz", **compact({f.name: getattr(adapter, f.name) for f in fields(adapter)}))
+    _save(out / "adapter.npz", compact({f.name: getattr(adapter, f.name) for f in fields(adapter)}))
     table = Table.load(features / "eye_table.npz")
     stored = compact({"W": table.weight, "out": table.out, "soft": table.soft})
-    np.savez(out / "eye_table.npz", b=table.bias, temperature=np.float32(table.temperature), **stored)
+    stored |= {"b": table.bias, "temperature": np.array(table.temperature, np.float32)}
+    _save(out / "eye_table.npz", stored)
     sound = Table.load(features / "sound_table.npz")
     rows = np.array(speech_rows(sources.data_root() / "teachers/yamnet_class_map.csv"), np.int64)
-    np.savez(out / "sound_table.npz", speech_rows=rows, **compact({"out": sound.out, "soft": sound.soft}))
+    _save(out / "sound_table.npz", {"speech_rows": rows} | compact({"out": sound.out, "soft": sound.soft}))
     (out / "names.json").write_text(json.dumps({"eye": table.names, "sound": sound.names}, indent=0), encoding="utf-8")
 
 
 def write_bridge(student: Student, features: Path, choice: Choice, out: Path) -> None:
     """Bridge and head, with the rotation fitted on the trained trunk's own vectors."""
-    bridge = {k: v.detach().numpy() for k, v in student.bridge.named().items()}
+    bridge: dict[str, Array] = {k: v.detach().numpy() for k, v in student.bridge.named().items()}
     packs = senses.pictures(features)
     clips = senses.sounds(features)
     for name, sense in (
@@ -167,13 +172,13 @@ def write_bridge(student: Student, features: Path, choice: Choice, out: Path) ->
     pairs = _pairs(5_000)
     left, right = (_unit_texts(student, [p[side] for p in pairs]) for side in (0, 1))
     bridge["head.mean"] = np.concatenate([left, right]).mean(0)
-    bridge["head.skip"], bridge["head.detail"] = np.float32(choice.skip), np.float32(choice.detail)
+    bridge |= {"head.skip": np.array(choice.skip, np.float32), "head.detail": np.array(choice.detail, np.float32)}
     none = np.zeros((1, 384), np.float32), np.zeros((1, 1), np.float32)
     bridge["head.rotation"] = fit_rotation(
         *(compose.joined(x, *none, bridge).astype(np.float32) for x in (left, right))
     )
     exact = {k: v for k, v in bridge.items() if k.startswith("head") or k.endswith((".mean", ".spread"))}
-    np.savez(out / "bridge.npz", **exact, **compact({k: v for k, v in bridge.items() if k not in exact}))
+    _save(out / "bridge.npz", exact | compact({k: v for k, v in bridge.items() if k not in exact}))
 
 
 def _pairs(n: int) -> list[tuple[str, str]]:
@@ -200,7 +205,7 @@ def write_manifest(out: Path) -> dict[str, Any]:
         if path.name != "manifest.json":
             content = path.read_bytes()
             files[path.name] = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-    revision = hashlib.sha256("".join(f["sha256"] for f in files.values()).encode()).hexdigest()[:12]
+    revision = hashlib.sha256("".join(str(f["sha256"]) for f in files.values()).encode()).hexdigest()[:12]
     made_from = {k: {"sha256": s.sha256, "licence": s.licence, "what": s.made_by} for k, s in sources.SOURCES.items()}
     manifest = {"format": FORMAT, "name": "onesense-mini", "revision": revision, "files": files, "made_from": made_from}
     (out / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
@@ -231,7 +236,7 @@ def export(
     ids = vocabulary.kept(counts, [piece for piece, _ in vocab])
     write_words(source, ids, out)
     write_tokenizer(ids, out)
-    np.savez(out / "word_weights.npz", idf=vocabulary.idf(counts[ids]).astype(np.float16))
+    _save(out / "word_weights.npz", {"idf": vocabulary.idf(counts[ids]).astype(np.float16)})
     write_trunk(student, source, out)
     write_senses(features, ear, out)
     write_bridge(student, features, choice, out)

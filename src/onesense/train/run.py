@@ -219,7 +219,7 @@ class _Run:
         for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
             group["lr"] = rate * warm * max(0.02, 0.5 + 0.5 * math.cos(math.pi * min(1.0, progress)))
         self.optimizer.zero_grad(set_to_none=True)
-        torch.stack(list(parts.values())).sum().backward()
+        torch.stack(list(parts.values())).sum().backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(list(self.free.values()), self.recipe.clip)
         self.optimizer.step()
         self.step += 1

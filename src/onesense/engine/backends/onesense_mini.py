@@ -27,7 +27,7 @@ from ._mini.words import BOS, EOS, WordTable, tokenizer
 WIDTH = 384
 WINDOW = 512  # tokens the trunk reads at once, with <s> and </s>
 SHORT_WINDOW = 256  # longer inputs are read in windows of this: linear, and 16 % cheaper a token than 512 (MODEL.md)
-RUN_TOKENS = 2048  # padded tokens a run of the trunk; bench/RESULTS.md
+RUN_TOKENS = 512  # padded tokens a run of the trunk: stays in the cache; 2048 is a third slower (dev/LOG.md)
 MAX_SOUND_S = MAX_TOKENS / (3.2 + 1 / PATCH_S)  # more than that cannot fit the sequence
 
 

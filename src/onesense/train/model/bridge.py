@@ -20,6 +20,8 @@ FEATURES = {"picture": 1280, "sound": 1024}
 class Bridge(nn.Module):
     """Prefixes (from word rows), gains (one), places and feature paths (zero): at first, just soft words."""
 
+    ends: Tensor
+
     def __init__(self, teacher: TextEncoder) -> None:
         super().__init__()
         ids = teacher.tokenize(list(PREFIXES.values()))
