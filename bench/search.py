@@ -3,6 +3,7 @@
     python bench/search.py                                  # 100,000 synthetic clustered vectors, says so
     python bench/search.py --vectors embeddings.npy         # float32 [n, d] of a real model; 100 rows become queries
     python bench/search.py --store                          # also through a LanceDB collection on disk
+    python bench/search.py --embed FILE.npy --data ../shared/data   # write embeddings of short texts by the bundled model
 
 Prints a JSON object and a row for bench/RESULTS.md. Needs about 3 GB of memory at 100,000 x 3072.
 """
@@ -35,6 +36,9 @@ ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_
 def main() -> None:
     """Measure and print."""
     options = _options()
+    if options.embed:
+        embed_texts(options.embed, options.data, options.n + options.queries)
+        return
     start = time.perf_counter()
     rows, queries, source = _vectors(options)
     codes = np.concatenate([quantize(chunk) for _, chunk in _chunks(rows)])
@@ -78,6 +82,8 @@ def main() -> None:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--vectors", type=Path, help="float32 [n, d] in a .npy file; rows need not be of unit length")
+    parser.add_argument("--embed", type=Path, help="write vectors of real texts there and stop")
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder of the data packs")
     parser.add_argument("-n", type=int, default=100_000, help="rows at most")
     parser.add_argument("--dim", type=int, default=3072, help="of synthetic vectors")
     parser.add_argument("--queries", type=int, default=100)
@@ -104,6 +110,21 @@ def _vectors(options: argparse.Namespace) -> tuple[Array, Array, str]:
     last = np.arange(total - options.queries, total)
     found[held_out] = found[last]  # the last rows fill the gaps, so that nothing is copied whole
     return found[: total - options.queries], queries, source
+
+
+def embed_texts(file: Path, data: Path, n: int) -> None:
+    """Embed n different short texts in 170 languages (words, phrases, captions) with onesense-mini at full size."""
+    from onesense import Embedder
+    from onesense.evals.packs import Packs
+
+    packs = Packs(data)
+    names = ("text/gatitos.tsv.xz", "text/id_tagging.tsv.xz", "text/everyday_phrases.tsv.xz")
+    texts = list(dict.fromkeys(row["text"] for name in names for row in packs.rows(name)))
+    drawn = np.random.default_rng(0).permutation(len(texts))[:n]
+    embedder = Embedder("onesense-mini")
+    out = np.lib.format.open_memmap(file, "w+", np.float32, (len(drawn), embedder.info.dim))
+    for place in range(0, len(drawn), CHUNK):
+        out[place : place + CHUNK] = embedder.embed([texts[i] for i in drawn[place : place + CHUNK]])
 
 
 def _synthetic(n: int, dim: int) -> Array:
