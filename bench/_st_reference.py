@@ -54,7 +54,10 @@ def to_transformers(package: Package, folder: Path) -> Path:
         intermediate_size=4 * WIDTH, max_position_embeddings=MAX_TOKENS, layer_norm_eps=1e-12, pad_token_id=1,
     )  # fmt: skip
     model = BertModel(config, add_pooling_layer=False)
-    named = bert_names(widen(package.arrays("trunk.npz")), words)
+    weights = widen(package.arrays("trunk.npz"))
+    for name in [key.removesuffix(".down") for key in weights if key.endswith(".down")]:
+        weights[name] = weights[name] + (weights.pop(f"{name}.down") @ weights.pop(f"{name}.up")).T
+    named = bert_names(weights, words)
     state = {name: torch.from_numpy(np.ascontiguousarray(weight)) for name, weight in named.items()}
     model.load_state_dict(state, strict=True)
     model.save_pretrained(folder)

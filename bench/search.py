@@ -3,7 +3,7 @@
     python bench/search.py                                  # 100,000 synthetic clustered vectors, says so
     python bench/search.py --vectors embeddings.npy         # float32 [n, d] of a real model; 100 rows become queries
     python bench/search.py --store                          # also through a LanceDB collection on disk
-    python bench/search.py --embed FILE.npy --data ../shared/data   # write embeddings of short texts by the bundled model
+    python bench/search.py --embed FILE.npy                # write embeddings of short real texts by the bundled model
 
 Prints a JSON object and a row for bench/RESULTS.md. Needs about 3 GB of memory at 100,000 x 3072.
 """

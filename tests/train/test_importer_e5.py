@@ -82,6 +82,25 @@ def test_graph_equals_torch(encoder, tmp_path):
     assert np.abs(pooled - expected).max() < 1e-5
 
 
+def test_a_branch_is_added_when_the_session_is_made(encoder, tmp_path):
+    import torch
+
+    from onesense.engine.backends._mini.graph import Graph
+    from onesense.train import graphs
+    from onesense.train.text import imported_trunk, pad
+
+    trunk = imported_trunk()
+    for parameter in trunk.add_rank(2):
+        torch.nn.init.normal_(parameter, std=0.05)
+    weights = graphs.trunk(graphs.trunk_weights(trunk), tmp_path / "trunk.onnx")
+    x, mask = pad([encoder.sequence(ids) for ids in encoder.tokenize(TEXTS)])
+    (pooled,) = Graph(tmp_path / "trunk.onnx", weights, threads=1).run(x=x.numpy(), mask=mask.numpy())
+    with torch.no_grad():
+        expected = trunk(x, mask).numpy()
+        plain = encoder.trunk(x, mask).numpy()
+    assert np.abs(pooled - expected).max() < 1e-4 < np.abs(expected - plain).max()
+
+
 def test_another_file_is_refused(tmp_path):
     from onesense.errors import CorruptData
     from onesense.train.importers import e5

@@ -110,11 +110,10 @@ def write_tokenizer(ids: Array, out: Path) -> None:
 
 def write_trunk(student: Student, source: e5.E5, out: Path) -> None:
     """The imported four-bit blocks as they are, with the trained branches beside them."""
-    merged = graphs.trunk_weights(student.trunk)
-    graphs.trunk(merged, out / "trunk.onnx")
-    stored: dict[str, Array] = {"position": merged["position"].astype(np.float16)}
+    weights = graphs.trunk_weights(student.trunk)
+    graphs.trunk(weights, out / "trunk.onnx")
+    stored: dict[str, Array] = {"position": weights["position"].astype(np.float16)}
     blocks = source.matrices
-    state = {k: v.detach().numpy() for k, v in student.trunk.state_dict().items()}
     for i in range(LAYERS):
         parts = {"qkv": [blocks[f"l{i}.{k}.w"] for k in "qkv"]}
         parts |= {ours: [blocks[f"l{i}.{theirs}.w"]] for ours, theirs in (("out", "ao"), ("up", "fi"), ("down", "fo"))}
@@ -123,8 +122,8 @@ def write_trunk(student: Student, source: e5.E5, out: Path) -> None:
             stored[f"{key}.weight.nibbles"] = np.concatenate([m.nibbles for m in matrices])
             stored[f"{key}.weight.scales"] = np.concatenate([m.scales for m in matrices])
             for branch in ("down", "up"):
-                stored[f"{key}.weight.{branch}"] = state[f"{key}.{branch}_rank"].astype(np.float16)
-    stored |= {k: v for k, v in merged.items() if v.ndim == 1}
+                stored[f"{key}.weight.{branch}"] = weights[f"{key}.weight.{branch}"].astype(np.float16)
+    stored |= {k: v for k, v in weights.items() if v.ndim == 1}
     _save(out / "trunk.npz", stored)
 
 

@@ -50,7 +50,8 @@ def trunk(weights: dict[str, Array], file: Path) -> dict[str, Array]:
     states over real tokens.
 
     Args:
-        weights: by the names of `model.trunk.Trunk`, branches merged.
+        weights: by the names of `model.trunk.Trunk`; a branch of `x.weight` is `x.weight.down` [in, r] and
+            `x.weight.up` [r, out].
         file: where the graph goes.
 
     Returns:
@@ -87,7 +88,11 @@ def trunk(weights: dict[str, Array], file: Path) -> dict[str, Array]:
 
 def _layer(w: _Writer, weights: dict[str, Array], i: int, x: str) -> str:
     def matmul(a: str, name: str, output: str) -> str:
-        turned = w.node("Transpose", [w.weight(f"{at}{name}.weight", weights[f"{at}{name}.weight"])], f"{at}{name}.t")
+        key = f"{at}{name}.weight"
+        turned = w.node("Transpose", [w.weight(key, weights[key])], f"{key}.turned")
+        if f"{key}.down" in weights:  # all constant: ONNX Runtime adds the branch once, when the session is made
+            down, up = (w.weight(f"{key}.{branch}", weights[f"{key}.{branch}"]) for branch in ("down", "up"))
+            turned = w.node("Add", [turned, w.node("MatMul", [down, up], f"{key}.branch")], f"{key}.whole")
         return w.node("MatMul", [a, turned], output)
 
     def bias(name: str) -> str:
@@ -115,11 +120,12 @@ def _external(name: str, shape: tuple[int, ...]) -> Any:
 
 
 def trunk_weights(model: Trunk) -> dict[str, Array]:
-    """The trunk's weights with the low-rank branches merged, float32 by name."""
-    out = {k: v.detach().numpy() for k, v in model.state_dict().items() if not k.endswith("_rank")}
-    for name, module in model.named_modules():
-        if hasattr(module, "merged"):
-            out[f"{name}.weight"] = module.merged().detach().numpy()
+    """The trunk's weights, float32 by the names that `trunk` takes, branches apart."""
+    out: dict[str, Array] = {}
+    for key, value in model.state_dict().items():
+        name, _, form = key.rpartition(".")
+        branch = form.removesuffix("_rank")
+        out[f"{name}.weight.{branch}" if branch != form else key] = value.detach().numpy()
     return out
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -84,10 +85,11 @@ class Backend:
         self._package = package or Package()
         self._threads = threads
         self._table = WordTable.open(self._package)
-        self._tokenizer = tokenizer(self._package.file("tokenizer.json.xz"))
-        self._graph: Graph | None = Graph(
-            self._package.file("trunk.onnx"), widen(self._package.arrays("trunk.npz")), threads
-        )
+        with ThreadPoolExecutor(1) as second:  # the two slow parts of a cold start side by side
+            made = second.submit(tokenizer, self._package.file("tokenizer.json.xz"))
+            weights = widen(self._package.arrays("trunk.npz"))
+            self._graph: Graph | None = Graph(self._package.file("trunk.onnx"), weights, threads)
+            self._tokenizer = made.result()
         self._bridge = widen(self._package.arrays("bridge.npz"))
         self._word_weights = self._package.arrays("word_weights.npz")["idf"]
         self._senses: dict[str, Eye | Ears] = {}

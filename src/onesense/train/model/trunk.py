@@ -28,12 +28,6 @@ class LowRank(nn.Linear):
         self.down_rank = nn.Parameter(torch.randn(self.in_features, rank) * self.in_features**-0.5)
         self.up_rank = nn.Parameter(torch.zeros(rank, self.out_features))
 
-    def merged(self) -> Tensor:
-        """The weight with its branch added, float32 [out, in]."""
-        if self.down_rank is None or self.up_rank is None:
-            return self.weight
-        return self.weight + (self.down_rank @ self.up_rank).T
-
     def forward(self, x: Tensor) -> Tensor:
         """Map [..., in] to [..., out]."""
         y = F.linear(x, self.weight, self.bias)

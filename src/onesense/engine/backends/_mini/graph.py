@@ -64,7 +64,7 @@ def widen(stored: Mapping[str, Array]) -> dict[str, Array]:
     Args:
         stored: for a weight `w` one of: `w` (float16 or float32); `w.int8` with `w.scale`, float16, that broadcasts
             against it; or `w.nibbles` uint8 [rows, cols / 2] with `w.scales` float16 [rows, cols / 32], four-bit
-            blocks, to which may come `w.down` [cols, r] and `w.up` [r, rows], a low-rank branch that is added.
+            blocks.
 
     Returns:
         name -> float32 array; integers that are no weights (indices) stay as they are.
@@ -75,7 +75,7 @@ def widen(stored: Mapping[str, Array]) -> dict[str, Array]:
         if form == "int8":
             out[name] = value.astype(np.float32) * stored[f"{name}.scale"].astype(np.float32)
         elif form == "nibbles":
-            out[name] = _widen_blocks(stored, name)
+            out[name] = unpack(value, stored[f"{name}.scales"].astype(np.float32))
         elif not _belongs(name, form, stored):
             out[key] = value if value.dtype.kind in "iu" else value.astype(np.float32)
     return out
@@ -83,19 +83,15 @@ def widen(stored: Mapping[str, Array]) -> dict[str, Array]:
 
 def _belongs(name: str, form: str, stored: Mapping[str, Array]) -> bool:
     """Whether `name.form` is a piece of another weight's stored form."""
-    whole = {"scale": "int8", "scales": "nibbles", "down": "nibbles", "up": "nibbles"}.get(form)
+    whole = {"scale": "int8", "scales": "nibbles"}.get(form)
     return whole is not None and f"{name}.{whole}" in stored
 
 
-def _widen_blocks(stored: Mapping[str, Array], name: str) -> Array:
-    weight = unpack(stored[f"{name}.nibbles"], stored[f"{name}.scales"].astype(np.float32))
-    if f"{name}.down" in stored:
-        down, up = (stored[f"{name}.{k}"].astype(np.float32) for k in ("down", "up"))
-        weight += (down @ up).T
-    return weight
-
-
 _ROWS = 64  # rows unpacked at a time: the pieces stay in the cache, and no page of memory is asked for twice
+_PAIRS = np.stack([np.arange(256) & 15, np.arange(256) >> 4], -1).astype(np.float32) - 8.0
+"""float32 [256, 2]: the two values that a byte holds, before scaling."""
+_PAIRS_AS_ONE = _PAIRS.view(np.float64).ravel()
+"""The same bits as 256 items of eight bytes, so that one look-up brings both values."""
 
 
 def unpack(nibbles: Array, scales: Array) -> Array:
@@ -111,10 +107,9 @@ def unpack(nibbles: Array, scales: Array) -> Array:
     n, n_blocks = scales.shape
     out = np.empty((n, n_blocks, 2 * nibbles.shape[1] // n_blocks), np.float32)  # [n, blocks, 32]
     flat = out.reshape(n, -1)
+    pairs = flat.view(np.float64)  # [n, D / 2]
     for start in range(0, n, _ROWS):
         part = slice(start, start + _ROWS)
-        codes = nibbles[part].view(np.int8)
-        flat[part, 0::2] = (codes & 15) - 8
-        flat[part, 1::2] = ((codes >> 4) & 15) - 8
+        np.take(_PAIRS_AS_ONE, nibbles[part], out=pairs[part], mode="clip")
         out[part] *= scales[part, :, None]
     return flat
