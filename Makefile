@@ -73,6 +73,10 @@ fmt: $(STAMP)dev ## Format and mend what can be mended
 bench: $(STAMP)dev ## Run every benchmark of bench/, one script a question
 	for script in bench/[a-z]*.py; do echo "== $$script"; $(BIN)/python $$script; done
 
+.PHONY: golden
+golden: $(STAMP)dev ## Renew the golden vectors of the bundled model, after a wanted change
+	$(BIN)/python tests/golden/make.py
+
 .PHONY: train-sources
 train-sources: $(STAMP)train ## Fetch and check the networks that the bundled model grows out of
 	$(BIN)/python -m onesense.train.sources

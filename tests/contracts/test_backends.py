@@ -32,9 +32,6 @@ from onesense.types import (
 from onesense.vectors import cosine
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "plugins"
-BACKENDS = Path(plugins.__file__).parent / "engine" / "backends"
-NEEDS_WEIGHTS = {"onesense_mini": BACKENDS / "_mini" / "weights"}
-"""Backends whose weights are files of the checkout."""
 OPTIONAL_EXTRAS: set[str] = set()
 """Backends that an extra or a remote service must be there for."""
 
@@ -62,9 +59,6 @@ def _names() -> list[str]:
 
 @pytest.fixture(scope="module", params=_names())
 def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
-    needed = NEEDS_WEIGHTS.get(request.param)
-    if needed is not None and not needed.exists():
-        pytest.skip(f"no weights in {needed}")
     loaded = _load(request.param)()
     yield loaded
     loaded.close()
@@ -236,9 +230,6 @@ def test_every_plan_of_the_batcher_gives_the_same_rows(backend: Backend) -> None
 
 @pytest.mark.parametrize("name", _names())
 def test_after_close_it_does_not_answer_nonsense(name: str) -> None:
-    needed = NEEDS_WEIGHTS.get(name)
-    if needed is not None and not needed.exists():
-        pytest.skip(f"no weights in {needed}")
     loaded = _load(name)()
     features = loaded.prepare(Content("a"))
     before = loaded.embed(Batch((features,)))

@@ -193,8 +193,6 @@ def _write_queries(folder: Path, photos: Path) -> None:
     _write_picture(folder / "cup.png", cup[40:360, 120:520][:, ::-1])
     cat = read_photo(photos / "chelsea.png")
     _write_picture(folder / "cat.png", cat[10:290, 60:420][:, ::-1])
-    stars = read_photo(photos / "hubble_deep_field.jpg")
-    _write_picture(folder / "stars.png", stars[100:500, 500:900])
     write_wav(folder / "siren.wav", demo_sounds.siren()[SAMPLE_RATE_HZ:])
     write_wav(folder / "meow.wav", demo_sounds.cat_meow()[: 3 * SAMPLE_RATE_HZ])
     write_wav(folder / "clock.wav", demo_sounds.clock_ticking()[: 4 * SAMPLE_RATE_HZ])

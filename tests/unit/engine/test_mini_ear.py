@@ -71,20 +71,6 @@ def test_windows_share_what_lies_on_a_border():
     assert found.reshape(3, 3, 512)[0, 1, 0] == pytest.approx(3.0)
 
 
-def test_numpy_and_torch_agree():
-    torch = pytest.importorskip("torch")
-    from onesense.train.model.ear import Adapter
-
-    torch.manual_seed(0)
-    net = Adapter(hidden=16)
-    for value in net.state_dict().values():
-        value.copy_(torch.rand_like(value) * 0.1 + 0.01)
-    features = RNG.standard_normal((5, ear.FEATURES)).astype(np.float32)
-    with torch.no_grad():
-        expected = net(torch.from_numpy(features)).numpy()
-    assert np.allclose(net.numpy()(features), expected, rtol=1e-3, atol=1e-3)
-
-
 def test_adapter_file_round_trip_and_refusals(tmp_path):
     adapter = small_adapter()
     stored = {name: getattr(adapter, name) for name in ear.Adapter.__slots__}

@@ -1,10 +1,9 @@
 import numpy as np
 import pytest
+import torch
 
 from onesense.engine.backends._mini.logmel import _slaney_filters, whisper_logmel, yamnet_logmel
 from onesense.errors import EmptyInput, InvalidInput
-
-torch = pytest.importorskip("torch")
 
 
 def tone(hz: float, seconds: float = 1.0) -> np.ndarray:
