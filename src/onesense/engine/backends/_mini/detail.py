@@ -9,6 +9,7 @@ it tells names, numbers and near-duplicates apart.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 
@@ -36,13 +37,17 @@ def lexical(ids: Sequence[int] | Array, weights: Array) -> Array:
     """
     size = len(PLACES["text"])
     unique, counts = np.unique(np.asarray(ids, np.uint64), return_counts=True)
-    out = np.zeros(size, np.float32)
     if not len(unique):
-        return out
+        return np.zeros(size, np.float32)
     strength = weights[unique.astype(np.int64)].astype(np.float32) * (1 + np.log(counts.astype(np.float32)))
     keys = _mix(unique[:, None] * np.uint64(HASHES) + np.arange(HASHES, dtype=np.uint64)[None])  # [n, HASHES]
     signs = np.where(keys >> np.uint64(63), np.float32(1), np.float32(-1))
-    np.add.at(out, (keys % np.uint64(size)).astype(np.int64), signs * strength[:, None])
+    return _summed((keys % np.uint64(size)).astype(np.int64), signs * strength[:, None], size)
+
+
+def _summed(at: Array, values: Array, size: int) -> Array:
+    """Values added up at their places, unit length, or zeros: float32 [size]."""
+    out: Array = np.bincount(at.ravel(), values.ravel(), size).astype(np.float32)
     norm = float(np.linalg.norm(out))
     return out / norm if norm > 0 else out
 
@@ -66,12 +71,16 @@ def features(kind: str, x: Array) -> Array:
     Returns:
         float32 [672], unit length, or zeros for zeros.
     """
-    size = len(PLACES[kind])
-    keys = _mix(np.arange(len(x), dtype=np.uint64))
-    out = np.zeros(size, np.float32)
-    np.add.at(out, (keys % np.uint64(size)).astype(np.int64), np.where(keys >> np.uint64(63), x, -x))
-    norm = float(np.linalg.norm(out))
-    return out / norm if norm > 0 else out
+    at, signs = _fold(len(x), len(PLACES[kind]))
+    return _summed(at, x * signs, len(PLACES[kind]))
+
+
+@cache
+def _fold(n: int, size: int) -> tuple[Array, Array]:
+    """Where each of n features goes, int64 [n], and with which sign, float32 [n]."""
+    keys = _mix(np.arange(n, dtype=np.uint64))
+    signs = np.where(keys >> np.uint64(63), np.float32(1), np.float32(-1))
+    return (keys % np.uint64(size)).astype(np.int64), signs
 
 
 def place(parts: dict[str, Array]) -> Array:
