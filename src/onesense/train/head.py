@@ -35,7 +35,8 @@ def fit_rotation(left: Array, right: Array, steps: int = 300, batch: int = 512, 
         seed: of the draws.
 
     Returns:
-        float32 [384, 384]; `x @ map` is the nested vector.
+        float32 [384, 384], orthogonal: `x @ map` is the nested vector, and at full size nothing changes (the free map
+        that was learnt first cost 0.6 points of STS-B; its nearest orthogonal one, by polar decomposition, costs none).
     """
     generator = torch.Generator().manual_seed(seed)
     a, b = (F.normalize(torch.from_numpy(x), dim=1) for x in (left, right))
@@ -50,7 +51,8 @@ def fit_rotation(left: Array, right: Array, steps: int = 300, batch: int = 512, 
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         schedule.step()
-    out: Array = turn.detach().numpy()
+    left_axes, _, right_axes = torch.linalg.svd(turn.detach())
+    out: Array = (left_axes @ right_axes).numpy()
     return out
 
 
