@@ -9,7 +9,6 @@ from PIL import Image
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "docs" / "python.md", ROOT / "docs" / "formats.md"]
-MODEL = "onesense-mini"
 
 
 def blocks() -> list[tuple[str, int, str]]:
@@ -34,7 +33,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize(("page", "line", "code"), [pytest.param(*b, id=f"{b[0]}:{b[1]}") for b in blocks()])
 def test_example_runs(folder: Path, page: str, line: int, code: str) -> None:
-    source = "\n" * line + code.replace("onesense-mini", MODEL)
+    source = "\n" * line + code
     exec(compile(source, str(ROOT / page), "exec"), {"__name__": "example"})
 
 
