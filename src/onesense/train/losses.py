@@ -44,3 +44,21 @@ def info_nce(x: Tensor, target: Tensor, extra: Tensor | None = None, temperature
     own = torch.arange(len(x))
     same[own, own] = False
     return F.cross_entropy(logits.masked_fill(same, -1e4), own)
+
+
+def ordered(cosines: Tensor, scores: Tensor, scale: float = 20.0) -> Tensor:
+    """Penalty for each two pairs whose cosines stand in the other order than their scores.
+
+    Args:
+        cosines: [B] of sentence pairs.
+        scores: [B] as people gave them; any unit.
+        scale: multiplies the cosines.
+
+    Returns:
+        Scalar log(1 + sum over i, j with score i < score j of exp(scale * (cosine i - cosine j))).
+
+    Source: CoSENT (Su 2022, kexue.fm/archives/8847), eq. 6.
+    """
+    apart = scale * (cosines[:, None] - cosines[None, :])
+    wrong = apart[scores[:, None] < scores[None, :]]
+    return torch.logsumexp(torch.cat([torch.zeros(1), wrong]), 0)

@@ -54,7 +54,7 @@ VOICES = {
     "sr-Cyrl": ["sr"], "az-Latn": ["az"], "prs": ["fa"],
 } | {
     code: [code] for code in (
-        "af am ar bg bn ca cs cy da de el eo et eu fa fi ga gu he hi hr hu hy id is it ka kk kn ko ky lt lv mk ml "
+        "af am ar az bg bn ca cs cy da de el eo et eu fa fi ga gu he hi hr hu hy id is it ka kk kn ko ky lt lv mk ml "
         "mr ms mt my nl om pa pl ro ru si sk sl sq sr sv sw ta te tr tt uk ur uz vi"
     ).split()
 }  # fmt: skip

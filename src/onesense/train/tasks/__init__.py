@@ -8,13 +8,15 @@ from ..run import Task
 from .pictures import Composed, Pictures, Videos
 from .sounds import Sounds
 from .speech import Speech
-from .text import Parallel, Retain
+from .text import Parallel, Retain, Search, Similarity
 
 TASKS: dict[str, Callable[..., Task]] = {
     "composed": Composed,
     "parallel": Parallel,
     "pictures": Pictures,
     "retain": Retain,
+    "search": Search,
+    "similarity": Similarity,
     "sounds": Sounds,
     "speech": Speech,
     "videos": Videos,

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import random
+from collections import defaultdict
+from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ...evals.packs import Packs
+from ...types import Array
 from .. import losses
-from ..data import texts
+from ..data import search, texts
 from ..run import Student
 
 
@@ -52,3 +56,53 @@ class Retain:
         prefixes = rng.choices(["", "query: ", "passage: "], [0.6, 0.2, 0.2], k=self.batch)
         batch = [p + rng.choice(self.sentences) for p in prefixes]
         return self.weight * losses.distance(student.texts(batch), student.targets(batch))
+
+
+class Search:
+    """A query finds its passage among passages that are easily confused with it.
+
+    Both keep near the teacher's vectors: what it knows of languages and subjects that the pairs lack is not to be lost.
+    Queries come with E5's own prefixes half of the time, as they do at run time.
+    """
+
+    def __init__(
+        self, packs: Packs, student: Student, batch: int = 12, keep: float = 1.0, prefixed: float = 0.4
+    ) -> None:
+        def embed(passages: Sequence[str]) -> Array:
+            ids = student.teacher.tokenize([p[:300] for p in passages])
+            return np.stack([student.teacher.words(i or [3]).mean(0) for i in ids])
+
+        self.sources = search.sources(packs, embed)
+        self.batch, self.keep, self.prefixed = batch, keep, prefixed
+
+    def loss(self, student: Student, rng: random.Random) -> Tensor:
+        """One source, `batch` pairs, half of them neighbours."""
+        name = rng.choices(list(search.WEIGHTS), list(search.WEIGHTS.values()))[0]
+        queries, passages = zip(*self.sources[name].sample(self.batch, rng), strict=True)
+        if rng.random() < self.prefixed:
+            queries, passages = [f"query: {q}" for q in queries], [f"passage: {p}" for p in passages]
+        vectors = student.texts([*queries, *passages])
+        x, y = vectors[: len(queries)], vectors[len(queries) :]
+        stay = losses.distance(x, student.targets(queries)) + losses.distance(y, student.targets(passages))
+        return self.keep * stay + 0.5 * losses.info_nce(x, y) + 0.25 * losses.info_nce(y, x)
+
+
+class Similarity:
+    """Cosines of sentence pairs come in the order of people's scores (the train split of STS-B, 11 languages)."""
+
+    PACK = "text/stsb_ccbysa_train_dev.tsv.xz"
+
+    def __init__(self, packs: Packs, student: Student, batch: int = 16, weight: float = 0.1) -> None:
+        self.rows: dict[str, list[tuple[str, str, float]]] = defaultdict(list)
+        for row in packs.rows(self.PACK):
+            if row["split"] == "train":
+                self.rows[row["lang"]].append((row["sentence1"], row["sentence2"], float(row["score"])))
+        self.batch, self.weight = batch, weight
+
+    def loss(self, student: Student, rng: random.Random) -> Tensor:
+        """One language, English half of the time."""
+        language = "en" if rng.random() < 0.5 else rng.choice(list(self.rows))
+        left, right, scores = zip(*rng.sample(self.rows[language], self.batch), strict=True)
+        vectors = student.texts([*left, *right])
+        cosines = (vectors[: self.batch] * vectors[self.batch :]).sum(-1)
+        return self.weight * losses.ordered(cosines, torch.tensor(scores))
