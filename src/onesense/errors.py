@@ -95,6 +95,30 @@ class NotFound(OnesenseError):
     gemini_status = "NOT_FOUND"
 
 
+class PermissionDenied(OnesenseError):
+    """This key may not see or use what it asks for."""
+
+    code = "permission_denied"
+    http_status = 403
+    gemini_status = "PERMISSION_DENIED"
+
+
+class AlreadyExists(OnesenseError):
+    """The name is taken."""
+
+    code = "already_exists"
+    http_status = 409
+    gemini_status = "ALREADY_EXISTS"
+
+
+class StorageFull(OnesenseError):
+    """The disk, or the share of it that the server may use, is full."""
+
+    code = "storage_full"
+    http_status = 507
+    gemini_status = "RESOURCE_EXHAUSTED"
+
+
 class FingerprintMismatch(OnesenseError):
     """A collection holds vectors of another model, size or task."""
 
