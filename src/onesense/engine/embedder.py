@@ -34,12 +34,23 @@ _Out = TypeVar("_Out")
 
 
 @dataclass(frozen=True, slots=True)
-class _Prepared:
+class Prepared:
     """One input on its way: ready for the model, or answered by the cache."""
 
     features: Features | None = None
     cached: Cached | None = None
     key: str | None = None
+
+    @property
+    def n_tokens(self) -> int:
+        """Tokens that the model has to read for it, 0 where the cache knows the answer."""
+        return 0 if self.features is None else self.features.n_tokens
+
+    @property
+    def is_truncated(self) -> bool:
+        """Whether the end of the input is left out."""
+        found = self.features or self.cached
+        return found is not None and found.truncated
 
 
 class Embedder:
@@ -134,6 +145,40 @@ class Embedder:
                 found.append(Features(None, prepared.n_tokens, prepared.usage, prepared.truncated))
         return found
 
+    def prepare(self, item: Any, task: Task | None = None) -> Prepared:
+        """The first half of `embed`, for callers that queue inputs themselves: look in the cache, decode, tokenise.
+
+        Any thread may call it.
+
+        Raises:
+            InvalidInput: the input cannot be read.
+            BackendError: the model failed on it, or its weights do not load.
+        """
+        if self._cache is None:
+            return Prepared(self._prepare_features(item, task))
+        content = tasks.apply(as_content(item), task, self.info)
+        key = cache_key(content, task, self.info)
+        if (cached := self._cache.get(key)) is not None:
+            return Prepared(cached=cached, key=key)
+        return Prepared(self._read(content), key=key)
+
+    def embed_prepared(self, prepared: Sequence[Prepared | OnesenseError], dims: Sequence[int]) -> list[Outcome]:
+        """The second half of `embed`: batches, model, cut and unit length.
+
+        Any thread may call it; the model embeds one batch at a time.
+
+        Args:
+            prepared: from `prepare`; an error is the outcome of its place.
+            dims: size of each vector, each in 1..info.dim.
+
+        Returns:
+            One outcome an input, in order.
+        """
+        places = [i for i, p in enumerate(prepared) if isinstance(p, Prepared) and p.features is not None]
+        ready = [p.features for p in prepared if isinstance(p, Prepared) and p.features is not None]
+        rows = dict(zip(places, batcher.run(self._embed_batch, ready), strict=True))
+        return [self._finish(p, rows.get(i), dims[i]) for i, p in enumerate(prepared)]
+
     def close(self) -> None:
         """End the threads, and the backend if it was handed in. Calling it twice is fine."""
         with self._pool_lock:
@@ -154,20 +199,8 @@ class Embedder:
     # --- one window ---------------------------------------------------------------------------------------------
 
     def _embed_window(self, window: Sequence[Any], dim: int, task: Task | None) -> list[Outcome]:
-        prepared = self._map(lambda item: self._prepare(item, task), window)
-        places = [i for i, p in enumerate(prepared) if isinstance(p, _Prepared) and p.features is not None]
-        ready = [p.features for p in prepared if isinstance(p, _Prepared) and p.features is not None]
-        rows = dict(zip(places, batcher.run(self._embed_batch, ready), strict=True))
-        return [self._finish(p, rows.get(i), dim) for i, p in enumerate(prepared)]
-
-    def _prepare(self, item: Any, task: Task | None) -> _Prepared:
-        if self._cache is None:
-            return _Prepared(self._prepare_features(item, task))
-        content = tasks.apply(as_content(item), task, self.info)
-        key = cache_key(content, task, self.info)
-        if (cached := self._cache.get(key)) is not None:
-            return _Prepared(cached=cached, key=key)
-        return _Prepared(self._read(content), key=key)
+        prepared = self._map(lambda item: self.prepare(item, task), window)
+        return self.embed_prepared(prepared, [dim] * len(prepared))
 
     def _prepare_features(self, item: Any, task: Task | None) -> Features:
         return self._read(tasks.apply(as_content(item), task, self.info))
@@ -191,7 +224,7 @@ class Embedder:
             raise BackendError(f"`{self._name}` answered {rows.dtype} {rows.shape} where float32 {expected} was due")
         return rows
 
-    def _finish(self, prepared: _Prepared | OnesenseError, row: Array | OnesenseError | None, dim: int) -> Outcome:
+    def _finish(self, prepared: Prepared | OnesenseError, row: Array | OnesenseError | None, dim: int) -> Outcome:
         """Cut and normalise one answer, and keep it in the cache."""
         if isinstance(prepared, OnesenseError):
             return prepared
@@ -204,7 +237,7 @@ class Embedder:
             return error
         return Embedding(values, sum(found.usage.values()), found.usage, found.truncated)
 
-    def _checked(self, prepared: _Prepared, row: Array | None) -> Cached:
+    def _checked(self, prepared: Prepared, row: Array | None) -> Cached:
         features = prepared.features
         if features is None or row is None or not np.isfinite(row).all():
             raise BackendError(f"`{self._name}` answered a vector with NaN or infinity for this input")
