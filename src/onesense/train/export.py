@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import lzma
 import random
 import sys
 from collections.abc import Sequence
@@ -24,6 +23,7 @@ import torch
 from ..engine.backends._mini import compose
 from ..engine.backends._mini.ear import Adapter
 from ..engine.backends._mini.package import FORMAT
+from ..engine.backends._mini.tokenizer import pack
 from ..evals.packs import Packs
 from ..types import Array
 from . import graphs, sources, vocabulary
@@ -101,14 +101,14 @@ def write_words(source: e5.E5, ids: Array, out: Path) -> None:
 
 
 def write_tokenizer(ids: Array, out: Path) -> None:
-    """The tokeniser with the kept pieces, in xz."""
+    """The tokeniser with the kept pieces."""
     full = json.loads(sources.path("e5_tokenizer").read_text(encoding="utf-8"))
     pieces = full["model"]["vocab"]
     full["model"]["vocab"] = [pieces[i] for i in ids]
     full["added_tokens"] = [t for t in full["added_tokens"] if t["id"] in vocabulary.SPECIALS]
     full["post_processor"] = None
-    text = json.dumps(full, ensure_ascii=False, separators=(",", ":"))
-    (out / "tokenizer.json.xz").write_bytes(lzma.compress(text.encode(), preset=9))
+    full["truncation"] = full["padding"] = None
+    np.savez_compressed(out / "tokenizer.npz", **cast(Any, pack(full)))
 
 
 def write_trunk(student: Student, source: e5.E5, out: Path) -> None:

@@ -23,7 +23,8 @@ from ._mini import compose, detail
 from ._mini.graph import Graph, widen
 from ._mini.package import MAX_TOKENS, Package, read_info
 from ._mini.senses import PATCH_S, Ears, Eye, Heard, Seen
-from ._mini.words import BOS, EOS, WordTable, tokenizer
+from ._mini.tokenizer import Tokenizer
+from ._mini.words import BOS, EOS, WordTable
 
 WIDTH = 384
 WINDOW = 512  # tokens the trunk reads at once, with <s> and </s>
@@ -86,7 +87,7 @@ class Backend:
         self._threads = threads
         self._table = WordTable.open(self._package)
         with ThreadPoolExecutor(1) as second:  # the two slow parts of a cold start side by side
-            made = second.submit(tokenizer, self._package.file("tokenizer.json.xz"))
+            made = second.submit(Tokenizer, self._package.arrays("tokenizer.npz"))
             weights = widen(self._package.arrays("trunk.npz"))
             self._graph: Graph | None = Graph(self._package.file("trunk.onnx"), weights, threads)
             self._tokenizer = made.result()
@@ -123,7 +124,7 @@ class Backend:
         adders[type(value)](sequence, modality, value)
 
     def _add_text(self, sequence: _Sequence, modality: str, text: str) -> None:
-        ids = self._tokenizer.encode(text[: 16 * MAX_TOKENS], add_special_tokens=False).ids
+        ids = self._tokenizer.encode(text[: 16 * MAX_TOKENS])
         sequence.truncated |= len(text) > 16 * MAX_TOKENS
         sequence.ids += ids[: sequence.left]
         sequence.add(modality, np.array(ids, np.int64))

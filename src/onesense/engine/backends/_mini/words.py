@@ -1,23 +1,17 @@
-"""Words: the tokeniser and the 4-bit table that turns piece ids into vectors, outside the graph.
+"""Words: the 4-bit table that turns piece ids into vectors, outside the graph.
 
 Because words are gathered here, the trunk's graph takes vectors, and every modality enters by the same door.
 """
 
 from __future__ import annotations
 
-import lzma
 from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ....types import Array
 from .graph import unpack
 from .package import Package
-
-if TYPE_CHECKING:
-    from tokenizers import Tokenizer
 
 BOS, PAD, EOS, UNK = 0, 1, 2, 3
 
@@ -46,13 +40,3 @@ class WordTable:
         """Float32 [n, D] rows of these ids."""
         ids = np.asarray(ids, np.int64)
         return unpack(self.nibbles[ids], self.levels[self.scales[ids]])
-
-
-def tokenizer(file: Path) -> Tokenizer:
-    """The SentencePiece-like tokeniser of the model (`tokenizer.json` in xz), without padding or truncation."""
-    from tokenizers import Tokenizer
-
-    made = Tokenizer.from_str(lzma.decompress(file.read_bytes()).decode())
-    made.no_padding()
-    made.no_truncation()
-    return made
