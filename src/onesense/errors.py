@@ -37,6 +37,14 @@ class InvalidInput(OnesenseError):
     gemini_status = "INVALID_ARGUMENT"
 
 
+class MalformedRequest(InvalidInput):
+    """The body of a request is not JSON, or has a field that is unknown, of the wrong type, or missing."""
+
+    code = "malformed_request"
+    violations: tuple[tuple[str, str], ...] = ()
+    """(path of the field, what is wrong with it), one a fault."""
+
+
 class DimError(InvalidInput):
     """An output dimension outside 1..D."""
 
@@ -117,6 +125,40 @@ class StorageFull(OnesenseError):
     code = "storage_full"
     http_status = 507
     gemini_status = "RESOURCE_EXHAUSTED"
+
+
+class MissingKey(OnesenseError):
+    """A server asks for a key, and the request carries none."""
+
+    code = "missing_key"
+    http_status = 401
+    gemini_status = "PERMISSION_DENIED"
+
+
+class BadKey(OnesenseError):
+    """The key of a request is none of the server's."""
+
+    code = "bad_key"
+    http_status = 401
+    gemini_status = "INVALID_ARGUMENT"
+
+
+class Busy(OnesenseError):
+    """More is waiting, or came in a minute, than is let in; `retry_after_s` says when to try again."""
+
+    code = "busy"
+    http_status = 429
+    gemini_status = "RESOURCE_EXHAUSTED"
+    retry_after_s: float = 1.0
+    """Seconds after which the same request has a chance."""
+
+
+class Unavailable(OnesenseError):
+    """A server is starting or going down."""
+
+    code = "unavailable"
+    http_status = 503
+    gemini_status = "UNAVAILABLE"
 
 
 class FingerprintMismatch(OnesenseError):

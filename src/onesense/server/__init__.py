@@ -1,0 +1,1 @@
+"""`onesense serve`: Google's, OpenAI's and Cohere's embedding APIs over HTTP, answered by a model of this machine."""
