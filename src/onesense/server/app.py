@@ -2,8 +2,8 @@
 
 A room of the server is a module with a `router`; those that are there are mounted. What they find in a request:
 `request.app.state.engine`, `.settings`; `request.state.trace`, `.key_name`, `.dialect`. A router may also define
-`async def start(app)` and `async def stop(app)`, run inside the life of the engine; `files.py` puts its store into
-`app.state.files`, whose `part(uri, mime_type)` gives the `Part` of an uploaded file.
+`async def start(app)` and `async def stop(app)`, run inside the life of the engine; `files.py` puts what opens a
+`fileUri` into `app.state.sources` (see `sources.Sources`).
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from .engine import Engine
 from .gate import Gate
 from .metrics import Metrics
 from .settings import Settings, is_loopback
+from .sources import NoSources
 
 ROOMS = ("gemini", "vertex", "openai", "cohere", "files", "batches", "models", "health")
 """Modules of this folder with a `router`, in the order in which their routes are tried."""
@@ -57,6 +58,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.settings = settings
     app.state.engine = Engine(settings)
+    app.state.sources = NoSources()
     app.state.metrics = metrics
     metrics.watch(app.state.engine)
     for room in rooms:

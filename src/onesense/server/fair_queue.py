@@ -1,4 +1,4 @@
-"""A queue that is fair between requests: one item of each in turn, so that a small request never waits for a large one."""
+"""A queue that is fair between requests: one item of each in turn, so small requests do not wait for large ones."""
 
 from __future__ import annotations
 
