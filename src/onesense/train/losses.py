@@ -41,7 +41,7 @@ def info_nce(x: Tensor, target: Tensor, extra: Tensor | None = None, temperature
     bank = target if extra is None else torch.cat([target, extra])
     logits = x @ bank.T / temperature
     same = (target @ bank.T) > SAME
-    own = torch.arange(len(x))
+    own = torch.arange(len(x), device=x.device)
     same[own, own] = False
     return F.cross_entropy(logits.masked_fill(same, -1e4), own)
 
@@ -61,4 +61,4 @@ def ordered(cosines: Tensor, scores: Tensor, scale: float = 20.0) -> Tensor:
     """
     apart = scale * (cosines[:, None] - cosines[None, :])
     wrong = apart[scores[:, None] < scores[None, :]]
-    return torch.logsumexp(torch.cat([torch.zeros(1), wrong]), 0)
+    return torch.logsumexp(torch.cat([apart.new_zeros(1), wrong]), 0)

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from ..types import Array
+from . import device as devices
 from . import sources
 from .importers import e5
 from .model.trunk import Trunk
@@ -23,12 +24,12 @@ BATCH_TOKENS = 2048  # padded; a batch of mixed lengths wastes more on padding t
 class TextEncoder:
     """Tokeniser, word table and trunk of multilingual-e5-small. Not thread-safe."""
 
-    def __init__(self, trunk: Trunk | None = None) -> None:
+    def __init__(self, trunk: Trunk | None = None, device: torch.device | str = "cpu") -> None:
         from tokenizers import Tokenizer
 
         source = e5.read(sources.path("e5"))
         self.table = source.words
-        self.trunk = trunk or imported_trunk(source)
+        self.trunk = (trunk or imported_trunk(source)).to(device)
         self.trunk.eval()
         self.tokenizer = Tokenizer.from_file(str(sources.path("e5_tokenizer")))
         self.tokenizer.no_padding()
@@ -52,15 +53,17 @@ class TextEncoder:
         return self.words([BOS, *ids[:MAX_PIECES], EOS])
 
     @torch.no_grad()
-    def encode(self, texts: Sequence[str], *, bf16: bool = True) -> Array:
-        """Unit vectors, float32 [n, 384]."""
+    def encode(self, texts: Sequence[str], *, bf16: bool | None = None) -> Array:
+        """Unit vectors, float32 [n, 384]; in bf16 by default where the processor has it."""
         ids = self.tokenize(texts)
+        device = self.trunk.position.device
+        bf16 = devices.has_bf16(device) if bf16 is None else bf16
         out = np.zeros((len(ids), 384), np.float32)
         for batch in _batches([len(i) + 2 for i in ids]):
             x, mask = pad([self.sequence(ids[i]) for i in batch])
-            with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bf16):
-                pooled = self.trunk(x, mask)
-            out[batch] = torch.nn.functional.normalize(pooled.float(), dim=-1).numpy()
+            with torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16):
+                pooled = self.trunk(x.to(device), mask.to(device))
+            out[batch] = torch.nn.functional.normalize(pooled.float(), dim=-1).cpu().numpy()
         return out
 
 
@@ -73,13 +76,12 @@ def imported_trunk(source: e5.E5 | None = None) -> Trunk:
 
 
 def pad(sequences: Sequence[Array | torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Stack sequences [L_i, 384] to (float32 [B, L, 384], float32 mask [B, L])."""
+    """Stack sequences [L_i, 384] to (float32 [B, L, 384], float32 mask [B, L]), on their device."""
     rows = [torch.as_tensor(s) for s in sequences]
     x = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
-    mask = torch.zeros(x.shape[:2])
-    for i, row in enumerate(rows):
-        mask[i, : len(row)] = 1
-    return x, mask
+    lengths = torch.tensor([len(row) for row in rows], device=x.device)
+    places = torch.arange(x.shape[1], device=x.device)
+    return x, (places[None] < lengths[:, None]).float()
 
 
 def _batches(lengths: Sequence[int]) -> Iterable[list[int]]:

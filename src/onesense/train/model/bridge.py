@@ -39,10 +39,11 @@ class Bridge(nn.Module):
         return {k.replace("_", "."): v for k, v in self.values.items()}
 
     def tokens(self, sense: str, soft: Tensor, features: Tensor) -> Tensor:
-        """Prefix and soft tokens of one picture or sound, [n_prefix + L, 384]."""
-        soft_tokens: Tensor = compose.soft_tokens(sense, soft, features, self.named())
+        """Prefix and soft tokens of one picture or sound, [n_prefix + L, 384], on the bridge's device."""
+        device = self.ends.device
+        soft_tokens: Tensor = compose.soft_tokens(sense, soft.to(device), features.to(device), self.named())
         return torch.cat([self.values[f"{sense}_prefix"], soft_tokens])
 
     def sequence(self, pieces: Sequence[Tensor]) -> Tensor:
-        """`<s>` pieces `</s>`, [L, 384]."""
-        return torch.cat([self.ends[:1], *pieces, self.ends[1:]])
+        """`<s>` pieces `</s>`, [L, 384], on the bridge's device."""
+        return torch.cat([self.ends[:1], *(p.to(self.ends.device) for p in pieces), self.ends[1:]])

@@ -1,11 +1,11 @@
 """Stage A, all senses: pictures, sounds, speech, videos and mixtures of them with words meet text in one trunk.
 
-Command: `python -m onesense.train.run stage_a --minutes 40 --out runs/stage_a` (2 CPU cores, bf16), after
+Command: `onesense train stage_a --minutes 40 --out runs/stage_a` (2 CPU cores, bf16), after
 `stage_a_text`, `onesense.train.features`, `onesense.train.tables` and `onesense.train.ear`.
 Expected: the development table of docs/model-card.md; the steps and what was tried stand in dev/LOG.md.
 """
 
-from ..run import Recipe
+from ..recipe import Recipe
 
 recipe = Recipe(
     tasks={

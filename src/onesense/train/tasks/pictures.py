@@ -44,7 +44,8 @@ class Eye:
         """Prefix and tokens [n_prefix + 10, 384] of features [10, 1280], and the concept vector [384]."""
         soft, concept = senses.picture_soft(self.sense, features)
         standard = torch.from_numpy(self.sense.standardize(features))
-        return student.bridge.tokens("picture", torch.from_numpy(soft), standard), torch.from_numpy(concept)
+        tokens = student.bridge.tokens("picture", torch.from_numpy(soft), standard)
+        return tokens, torch.from_numpy(concept).to(student.device)
 
     def edited(self, concept: int, rng: random.Random) -> Array:
         """Features [10, 1280] of a picture edited to show a concept."""

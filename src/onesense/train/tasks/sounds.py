@@ -53,7 +53,8 @@ class Sounds:
     def _tokens(self, student: Student, features: Array) -> tuple[Tensor, Tensor]:
         soft, concept = senses.sound_soft(self.sense, features)
         standard = torch.from_numpy(self.sense.standardize(features))
-        return student.bridge.tokens("sound", torch.from_numpy(soft), standard), torch.from_numpy(concept)
+        tokens = student.bridge.tokens("sound", torch.from_numpy(soft), standard)
+        return tokens, torch.from_numpy(concept).to(student.device)
 
     def _edited(self, concept: int, rng: random.Random) -> Array:
         generator = np.random.default_rng(rng.randrange(2**32))

@@ -105,4 +105,4 @@ class Similarity:
         left, right, scores = zip(*rng.sample(self.rows[language], self.batch), strict=True)
         vectors = student.texts([*left, *right])
         cosines = (vectors[: self.batch] * vectors[self.batch :]).sum(-1)
-        return self.weight * losses.ordered(cosines, torch.tensor(scores))
+        return self.weight * losses.ordered(cosines, torch.tensor(scores, device=student.device))
