@@ -35,14 +35,14 @@ class InvalidInput(OnesenseError):
     code = "invalid_input"
     http_status = 400
     gemini_status = "INVALID_ARGUMENT"
+    violations: tuple[tuple[str, str], ...] = ()
+    """(path of a field of a request, what is wrong with it), one a fault; a server tells them apart."""
 
 
 class MalformedRequest(InvalidInput):
     """The body of a request is not JSON, or has a field that is unknown, of the wrong type, or missing."""
 
     code = "malformed_request"
-    violations: tuple[tuple[str, str], ...] = ()
-    """(path of the field, what is wrong with it), one a fault."""
 
 
 class DimError(InvalidInput):

@@ -133,6 +133,8 @@ class Part:
     """Video: frames per second to sample, 0 < fps <= 24 (default 1)."""
     pages: tuple[int, ...] | None = None
     """Documents: the 1-based pages to take, all by default."""
+    sound: bool = True
+    """Video: whether its own sound is taken too."""
 
     @classmethod
     def text(cls, text: str) -> Part:

@@ -28,7 +28,7 @@ GEMINI_NAMES = frozenset({"gemini-embedding-2", "gemini-embedding-2-preview", "g
 """Google's models: code that names one of these runs on the client's default model."""
 
 _NOT_MERGING = ("gemini-embedding-001", "gemini-embedding-exp")
-_WORDS = {"text": "TEXT", "image": "IMAGE", "audio": "AUDIO", "video": "VIDEO", "pdf": "DOCUMENT"}
+MODALITY_WORDS = {"text": "TEXT", "image": "IMAGE", "audio": "AUDIO", "video": "VIDEO", "pdf": "DOCUMENT"}
 """Modality plug-in -> Gemini's word for it."""
 
 
@@ -410,7 +410,7 @@ def _details(usages: Iterable[Mapping[str, int]]) -> list[ModalityTokenCount]:
     for usage in usages:
         for modality, n_tokens in usage.items():
             total[modality] = total.get(modality, 0) + n_tokens
-    return [ModalityTokenCount(_WORDS.get(name, name.upper()), n) for name, n in total.items()]
+    return [ModalityTokenCount(MODALITY_WORDS.get(name, name.upper()), n) for name, n in total.items()]
 
 
 def _card(info: ModelInfo) -> Model:

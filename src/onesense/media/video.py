@@ -82,7 +82,8 @@ class VideoModality:
         if not frames:
             raise EmptyInput(f"{fetch.label(source)} has no frame between {start_s:g} s and {end_s:g} s")
         end_s = min(end_s, start_s + limits.max_seconds)
-        samples = Reader(_av.sound(source, start_s, end_s, limits)).take(round(limits.max_seconds * SAMPLE_RATE_HZ))
+        heard_s = limits.max_seconds if part.sound else 0.0
+        samples = Reader(_av.sound(source, start_s, end_s, limits)).take(round(heard_s * SAMPLE_RATE_HZ))
         shown_s = max(frames[-1][0] - start_s, len(samples) / SAMPLE_RATE_HZ)
         return _video(_Window(start_s, max(duration_s or 0.0, shown_s), tuple(frames), samples))
 

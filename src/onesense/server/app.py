@@ -8,6 +8,7 @@ A room of the server is a module with a `router`; those that are there are mount
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from importlib import import_module
@@ -27,7 +28,7 @@ from onesense import __version__
 from onesense.errors import MalformedRequest, OnesenseError
 
 from .dialects import Dialect, error_response, google_error, json_response, plain_error
-from .engine import Engine
+from .engine import Engine, unknown_model
 from .gate import Gate
 from .metrics import Metrics
 from .settings import Settings, is_loopback
@@ -38,6 +39,9 @@ ROOMS = ("gemini", "vertex", "openai", "cohere", "files", "batches", "models", "
 
 _WORDS = {404: "NOT_FOUND", 405: "UNIMPLEMENTED", 400: "INVALID_ARGUMENT", 413: "INVALID_ARGUMENT"}
 """Google's status word for what the framework itself refuses."""
+
+
+_METHOD = re.compile(r"(?:/(?P<version>v\d\w*))?(?:/.*)?/models/(?P<model>[^/:]+):(?P<method>\w+)$")
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -122,9 +126,11 @@ async def _on_invalid(request: Request, error: Exception) -> Response:
 
 
 async def _on_refused(request: Request, error: Exception) -> Response:
-    """No such route, or not with this method."""
+    """No such route, or not with this method; a method of Google's that embeds nothing gets Google's words."""
     assert isinstance(error, HTTPException)
     dialect, status = _dialect(request), error.status_code
+    if called := _METHOD.search(request.url.path):
+        return error_response(unknown_model(called["model"], called["version"] or "v1", called["method"]), dialect)
     message = f"{request.method} {request.url.path}: {error.detail}. The routes are listed at /docs."
     if dialect is Dialect.GOOGLE:
         return json_response(google_error(status, _WORDS.get(status, "UNKNOWN"), message), status, error.headers)

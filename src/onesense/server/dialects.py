@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 from starlette.responses import Response
 
-from onesense.errors import BadKey, Busy, MalformedRequest, OnesenseError
+from onesense.errors import BadKey, Busy, InvalidInput, OnesenseError
 
 _RPC = "type.googleapis.com/google.rpc"
 
@@ -130,7 +130,7 @@ def _details(error: OnesenseError) -> list[dict[str, Any]]:
             {"@type": f"{_RPC}.QuotaFailure", "violations": [violation]},
             {"@type": f"{_RPC}.RetryInfo", "retryDelay": wait},
         ]
-    if isinstance(error, MalformedRequest) and error.violations:
+    if isinstance(error, InvalidInput) and error.violations:
         violations = [
             {"field": field, "description": text} if field else {"description": text}
             for field, text in error.violations

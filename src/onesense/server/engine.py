@@ -251,7 +251,7 @@ class Engine:
     def _embedder(self, model: str | None) -> Embedder:
         name = plain_name(model) if model else self._default
         if name not in self._names:
-            raise NotFound(f"this server has no model `{name}`: it answers to {', '.join(self._names)}")
+            raise unknown_model(name)
         return self._embedders[self._names[name]]
 
     # --- admission ----------------------------------------------------------------------------------------------------
@@ -369,6 +369,14 @@ class Engine:
 def plain_name(model: str) -> str:
     """The name of a model without `models/`, `publishers/google/models/`, or a Vertex project before it."""
     return model.strip().removeprefix("/").rpartition("models/")[2]
+
+
+def unknown_model(model: str, version: str = "v1", method: str = "embedContent") -> NotFound:
+    """A name that this server does not answer, or not for this method, in Google's words."""
+    return NotFound(
+        f"models/{plain_name(model)} is not found for API version {version}, or is not supported for {method}. "
+        "Call ListModels to see the list of available models and their supported methods."
+    )
 
 
 def _caches(settings: Settings) -> bool:

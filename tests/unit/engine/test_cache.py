@@ -62,6 +62,7 @@ CHANGES: list[dict[str, object]] = [
     {"fps": 1.0},
     {"pages": (2,)},
     {"pages": None},
+    {"sound": False},
 ]
 
 

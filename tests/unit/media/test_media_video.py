@@ -39,6 +39,12 @@ def test_without_sound():
     assert modality.preview(video) == "video 0:02.0 without sound"
 
 
+def test_its_sound_can_be_left_out():
+    source = samples.video("mp4", 2)
+    assert decode(source).sound is not None
+    assert decode(source, sound=False).sound is None
+
+
 def test_a_stretch_has_its_frames_and_its_sound():
     source = samples.video("mp4", 12)
     video = decode(source, start_s=6.0, end_s=9.0)
