@@ -55,7 +55,7 @@ def trunk(weights: dict[str, Array], file: Path) -> dict[str, Array]:
         file: where the graph goes.
 
     Returns:
-        The initialisers that the graph expects, by name. Matrices keep torch's [out, in] layout.
+        The initialisers that the graph expects, by name. Matrices keep torch's [out, in] layout, branches added.
     """
     w = _Writer()
     w.node("Shape", ["x"], "length", start=1, end=2)
@@ -89,11 +89,10 @@ def trunk(weights: dict[str, Array], file: Path) -> dict[str, Array]:
 def _layer(w: _Writer, weights: dict[str, Array], i: int, x: str) -> str:
     def matmul(a: str, name: str, output: str) -> str:
         key = f"{at}{name}.weight"
-        turned = w.node("Transpose", [w.weight(key, weights[key])], f"{key}.turned")
-        if f"{key}.down" in weights:  # all constant: ONNX Runtime adds the branch once, when the session is made
-            down, up = (w.weight(f"{key}.{branch}", weights[f"{key}.{branch}"]) for branch in ("down", "up"))
-            turned = w.node("Add", [turned, w.node("MatMul", [down, up], f"{key}.branch")], f"{key}.whole")
-        return w.node("MatMul", [a, turned], output)
+        whole = weights[key]
+        if f"{key}.down" in weights:
+            whole = whole + (weights[f"{key}.down"] @ weights[f"{key}.up"]).T
+        return w.node("FusedMatMul", [a, w.weight(key, whole)], output, MS, transB=1)
 
     def bias(name: str) -> str:
         return w.weight(f"{at}{name}.bias", weights[f"{at}{name}.bias"])

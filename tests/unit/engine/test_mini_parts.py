@@ -18,14 +18,16 @@ def test_unpack_reads_two_values_a_byte_and_scales_blocks_of_32():
     assert np.array_equal(row, expected.astype(np.float32))
 
 
-def test_widen_keeps_low_rank_branches_beside_their_matrix():
+def test_widen_adds_a_low_rank_branch_to_its_matrix():
     rng = np.random.default_rng(0)
-    nibbles = rng.integers(0, 256, (6, 16), dtype=np.uint8)
-    scales = rng.random((6, 1)).astype(np.float16)
-    down = rng.standard_normal((32, 2)).astype(np.float16)
-    wide = graph.widen({"w.nibbles": nibbles, "w.scales": scales, "w.down": down})
-    assert np.array_equal(wide["w"], graph.unpack(nibbles, scales.astype(np.float32)))
-    assert wide["w.down"].dtype == np.float32 and np.array_equal(wide["w.down"], down)
+    nibbles = rng.integers(0, 256, (70, 16), dtype=np.uint8)
+    scales = rng.random((70, 1)).astype(np.float16)
+    down, up = (rng.standard_normal(shape).astype(np.float16) for shape in ((32, 2), (2, 70)))
+    stored = {"w.nibbles": nibbles, "w.scales": scales, "w.down": down, "w.up": up, "down": np.ones(3, np.float16)}
+    wide = graph.widen(stored)
+    expected = graph.unpack(nibbles, scales.astype(np.float32)) + (down.astype(np.float32) @ up.astype(np.float32)).T
+    assert sorted(wide) == ["down", "w"]
+    np.testing.assert_allclose(wide["w"], expected, atol=1e-5)
 
 
 def test_widen_int8_and_keeps_indices():

@@ -64,7 +64,7 @@ def widen(stored: Mapping[str, Array]) -> dict[str, Array]:
     Args:
         stored: for a weight `w` one of: `w` (float16 or float32); `w.int8` with `w.scale`, float16, that broadcasts
             against it; or `w.nibbles` uint8 [rows, cols / 2] with `w.scales` float16 [rows, cols / 32], four-bit
-            blocks.
+            blocks, to which a low-rank branch may be added: `w.down` [cols, r] and `w.up` [r, rows].
 
     Returns:
         name -> float32 array; integers that are no weights (indices) stay as they are.
@@ -75,31 +75,40 @@ def widen(stored: Mapping[str, Array]) -> dict[str, Array]:
         if form == "int8":
             out[name] = value.astype(np.float32) * stored[f"{name}.scale"].astype(np.float32)
         elif form == "nibbles":
-            out[name] = unpack(value, stored[f"{name}.scales"].astype(np.float32))
+            out[name] = unpack(value, stored[f"{name}.scales"].astype(np.float32), _branch(name, stored))
         elif not _belongs(name, form, stored):
             out[key] = value if value.dtype.kind in "iu" else value.astype(np.float32)
     return out
 
 
+def _branch(name: str, stored: Mapping[str, Array]) -> tuple[Array, Array] | None:
+    """Float32 [rows, r] and [r, cols] of a weight's branch."""
+    if f"{name}.down" not in stored:
+        return None
+    return stored[f"{name}.up"].T.astype(np.float32), stored[f"{name}.down"].T.astype(np.float32)
+
+
 def _belongs(name: str, form: str, stored: Mapping[str, Array]) -> bool:
     """Whether `name.form` is a piece of another weight's stored form."""
-    whole = {"scale": "int8", "scales": "nibbles"}.get(form)
+    whole = {"scale": "int8", "scales": "nibbles", "down": "nibbles", "up": "nibbles"}.get(form)
     return whole is not None and f"{name}.{whole}" in stored
 
 
-_ROWS = 64  # rows unpacked at a time: the pieces stay in the cache, and no page of memory is asked for twice
+_ROWS = 32  # rows unpacked at a time: the pieces stay in the cache, and no page of memory is asked for twice;
+# a branch's product of so few rows is below the size at which OpenBLAS wakes its threads, which would spin
 _PAIRS = np.stack([np.arange(256) & 15, np.arange(256) >> 4], -1).astype(np.float32) - 8.0
 """float32 [256, 2]: the two values that a byte holds, before scaling."""
 _PAIRS_AS_ONE = _PAIRS.view(np.float64).ravel()
 """The same bits as 256 items of eight bytes, so that one look-up brings both values."""
 
 
-def unpack(nibbles: Array, scales: Array) -> Array:
+def unpack(nibbles: Array, scales: Array, branch: tuple[Array, Array] | None = None) -> Array:
     """Rows in blocks of 32 four-bit values: value = (nibble - 8) * scale.
 
     Args:
         nibbles: uint8 [n, D / 2]: column 2i in the low half of byte i, column 2i + 1 in the high half.
         scales: float32 [n, D / 32].
+        branch: float32 [n, r] and [r, D], whose product is added, None without.
 
     Returns:
         float32 [n, D].
@@ -112,4 +121,6 @@ def unpack(nibbles: Array, scales: Array) -> Array:
         part = slice(start, start + _ROWS)
         np.take(_PAIRS_AS_ONE, nibbles[part], out=pairs[part], mode="clip")
         out[part] *= scales[part, :, None]
+        if branch is not None:
+            flat[part] += branch[0][part] @ branch[1]
     return flat

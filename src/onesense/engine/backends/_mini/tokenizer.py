@@ -34,11 +34,10 @@ class Tokenizer:
     def __init__(self, stored: Mapping[str, Array]) -> None:
         self._settings: dict[str, Any] = json.loads(stored["settings"].tobytes())
         self._pieces = stored["pieces"].tobytes().decode().split("\n")
-        scores = np.cumsum(stored["score_steps"], dtype=np.int32).view(np.float32)
-        self._scores: list[float] = scores.tolist()
+        self._scores = np.cumsum(stored["score_steps"], dtype=np.int32).view(np.float32)
         self._ids = dict(zip(self._pieces, range(len(self._pieces)), strict=True))
         self._longest = max(map(len, self._pieces))
-        self._lowest = int(scores.argmin())
+        self._lowest = int(self._scores.argmin())
         self._unknown = int(self._settings["model"]["unk_id"])
         """The last of the special pieces, which come first."""
         specials = self._pieces[: self._unknown + 1]
@@ -81,12 +80,13 @@ class Tokenizer:
         """A segmenter over these pieces; ids begin with the special ones."""
         from tokenizers import Tokenizer, models
 
-        specials = [[self._pieces[i], self._scores[i]] for i in range(self._unknown + 1)]
+        specials = [[self._pieces[i], float(self._scores[i])] for i in range(self._unknown + 1)]
         made = Tokenizer.from_str(
             json.dumps({**self._settings, "model": {**self._settings["model"], "vocab": specials}})
         )
         if len(ids) > len(specials):
-            made.model = models.Unigram([(self._pieces[i], self._scores[i]) for i in ids], self._unknown)
+            scores = self._scores[list(ids)].tolist()
+            made.model = models.Unigram([(self._pieces[i], s) for i, s in zip(ids, scores, strict=True)], self._unknown)
         return made
 
 
