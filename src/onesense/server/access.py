@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import parse_qs
 
-from onesense.errors import BadKey, Busy, InvalidInput, MissingKey
+from onesense.errors import BadKey, Busy, InvalidInput, MissingKey, PermissionDenied
 
 ANONYMOUS = "anonymous"  # the name of everybody where there are no keys
 
@@ -67,6 +67,23 @@ def presented_key(headers: Mapping[str, str], query: str) -> str | None:
         return token.strip()
     found = parse_qs(query).get("key") if "key=" in query else None
     return found[0] if found else None
+
+
+def check_host(header: str, allowed: frozenset[str] | None) -> None:
+    """Refuse a request that addresses another host.
+
+    Args:
+        header: `Host`, with or without a port.
+        allowed: host names; None for any.
+
+    Raises:
+        PermissionDenied: the name is none of them.
+    """
+    if allowed is None:
+        return
+    name = re.sub(r":\d*$", "", header).strip("[]").lower()
+    if name not in allowed:
+        raise PermissionDenied(f"this server does not answer to the name `{name}`: start it with --allow-host {name}")
 
 
 def is_open(path: str) -> bool:

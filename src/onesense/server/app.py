@@ -21,7 +21,6 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.responses import Response
 
 from onesense import __version__
@@ -31,7 +30,7 @@ from .dialects import Dialect, error_response, google_error, json_response, plai
 from .engine import Engine, unknown_model
 from .gate import Gate
 from .metrics import Metrics
-from .settings import Settings, is_loopback
+from .settings import Settings
 from .sources import NoSources
 
 ROOMS = ("gemini", "vertex", "openai", "cohere", "files", "batches", "models", "health")
@@ -91,17 +90,12 @@ def _life(rooms: list[ModuleType]) -> Callable[[FastAPI], Any]:
 
 
 def _middleware(settings: Settings, metrics: Metrics) -> list[Middleware]:
-    """From the outside in: names of this host, cross-origin answers, the gate."""
-    found = []
-    if settings.cors_origins:
-        origins, everything = list(settings.cors_origins), ["*"]
-        found.append(Middleware(CORSMiddleware, origins, allow_methods=everything, allow_headers=everything))
-    hosts = settings.allowed_hosts
-    if not hosts and is_loopback(settings.host) and not settings.keys:
-        hosts = ("localhost", "127.0.0.1", "[::1]", "testserver")
-    if hosts:  # a web page that rebinds its name to 127.0.0.1 does not get in
-        found.append(Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts), www_redirect=False))
-    return [*found, Middleware(Gate, settings=settings, observe=metrics.observe)]
+    """From the outside in: cross-origin answers where they are wanted, the gate."""
+    gate = Middleware(Gate, settings=settings, observe=metrics.observe)
+    if not settings.cors_origins:
+        return [gate]
+    origins, everything = list(settings.cors_origins), ["*"]
+    return [Middleware(CORSMiddleware, origins, allow_methods=everything, allow_headers=everything), gate]
 
 
 # --- faults ---------------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from onesense.errors import MalformedRequest, OnesenseError
 
-from .access import ANONYMOUS, ApiKey, Keyring, RateLimits, is_open, presented_key
+from .access import ANONYMOUS, ApiKey, Keyring, RateLimits, check_host, is_open, presented_key
 from .dialects import dialect_of, error_response
 from .settings import Settings
 from .trace import Trace
@@ -36,6 +36,7 @@ class Gate:
     def __init__(self, app: ASGIApp, settings: Settings, observe: Callable[[Scope, int, float], None]) -> None:
         self._app = app
         self._keyring = Keyring(settings.keys)
+        self._hosts = settings.answers_to
         self._limits = settings.limits
         self._rates = RateLimits()
         self._observe = observe
@@ -53,6 +54,7 @@ class Gate:
         state = scope.setdefault("state", {})
         state |= {"trace": answer.trace, "dialect": dialect, "key_name": ANONYMOUS}
         try:
+            check_host(headers.get("host", ""), self._hosts)
             key = None if is_open(path) else self._let_in(presented_key(headers, query))
             state["key_name"] = key.name if key else ANONYMOUS
             limit = self._body_limit(path, key)

@@ -68,7 +68,7 @@ class Settings:
     allow_anonymous: bool = False
     """Serve the network without any key."""
     allowed_hosts: tuple[str, ...] = ()
-    """Host headers to answer; on loopback without keys only this machine's names by default, else all (`*`)."""
+    """Host names that a request may address, without ports; see `answers_to` for the default."""
     honours_tasks: bool = False
     """Obey `taskType` and `title` under names where Google ignores them, too."""
     cors_origins: tuple[str, ...] = ()
@@ -106,6 +106,21 @@ class Settings:
         """Every name that is answered -> the model behind it: models, Gemini's names, aliases."""
         gemini = dict.fromkeys(sorted(GEMINI_NAMES), self.model)
         return {name: name for name in self.models} | gemini | dict(self.aliases)
+
+    @property
+    def answers_to(self) -> frozenset[str] | None:
+        """Host names that a request may address, None for any.
+
+        A server of this machine without keys answers to this machine's names only: a web page that rebinds its own
+        name to 127.0.0.1 could read everything otherwise.
+        """
+        if self.allowed_hosts:
+            return frozenset(self.allowed_hosts)
+        return (
+            frozenset(("localhost", "127.0.0.1", "::1", self.host))
+            if not self.keys and is_loopback(self.host)
+            else None
+        )
 
     @property
     def folder(self) -> Path:
