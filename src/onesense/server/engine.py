@@ -25,6 +25,7 @@ from onesense.vectors import check_dim
 
 from .fair_queue import FairQueue
 from .settings import Settings
+from .sources import without_paths
 from .trace import Trace
 
 GATHER_S = 0.002  # longest wait for inputs that are being prepared, so that they share a batch
@@ -243,7 +244,7 @@ class Engine:
             try:
                 return embedder.count_tokens(content, task)[0]
             except OnesenseError as error:
-                return error
+                return without_paths(error, content)
 
         await self.ready()
         return [await self._on(self._preparing, count, content) for content in contents]
@@ -398,7 +399,7 @@ def _prepare_one(request: _Request, item: _Item) -> Prepared | Outcome:
             limit = embedder.info.max_tokens
             return TooLarge(f"longer than the {limit} tokens that `{embedder.info.name}` reads; allow `autoTruncate`")
     except OnesenseError as error:
-        return error
+        return without_paths(error, item.job.content)
     if prepared.cached is not None:
         return embedder.embed_prepared([prepared], [item.dim])[0]
     return prepared

@@ -11,13 +11,13 @@ import asyncio
 import base64
 import binascii
 import secrets
-from collections.abc import AsyncIterator, Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-import orjson
 from fastapi import APIRouter, FastAPI, Request
 from starlette.requests import ClientDisconnect
 from starlette.responses import FileResponse, Response
@@ -28,10 +28,28 @@ from .dialects import Dialect, error_response, json_response
 from .fetching import FetchRules, fetch_url
 from .filestore import FileLimits, FileSpec, FileStore, StoredFile
 from .multipart import MAX_METADATA_BYTES, TwoParts
+from .protojson import Field, Message, Support, parse
+from .routing import versioned
 from .settings import Settings
+from .sources import FileRef
 from .uploads import Session, Uploads
 
 router = APIRouter(tags=["files"])
+
+FILE = Message(
+    "File",
+    {
+        "name": Field("string", about="`files/ID`; drawn by the server where it is missing"),
+        "display_name": Field("string", about="up to 512 characters"),
+        "mime_type": Field("string", about="read from the bytes where it is missing"),
+        "size_bytes": Field("any", about="a number, or one as text; the upload must then have it exactly"),
+    }
+    | dict.fromkeys(
+        ("create_time", "update_time", "expiration_time", "sha256_hash", "uri", "download_uri", "state", "source"),
+        Field("any", Support.IGNORED),
+    ),
+)
+CREATE_REQUEST = Message("CreateFileRequest", {"file": Field("message", message=FILE)})
 
 SESSIONS = "/upload-session/"  # gate.py lets these in without a key
 _PIECE = 1 << 20  # bytes gathered before a thread writes them
@@ -42,53 +60,53 @@ _GONE = 499
 
 
 class Files:
-    """`app.state.files`: the store, its uploads, and the way from a `fileUri` to a part."""
+    """`app.state.files` and `app.state.sources`: the store, its uploads, and the way from a `fileUri` to a part."""
 
     def __init__(self, settings: Settings) -> None:
         limits = settings.limits
         kept = FileLimits(limits.max_file_bytes, limits.max_stored_bytes, limits.file_ttl_s)
         self._urls = settings.urls
-        self._public_host = urlsplit(settings.public_url or "").netloc
+        self._hosts = (urlsplit(settings.public_url).netloc,) if settings.public_url else ()
         self.store = FileStore(settings.folder / "files", kept)
         self.uploads = Uploads(self.store)
 
-    async def part(self, uri: str, mime_type: str | None = None, *, owner: str, host: str = "") -> Part:
-        """The part that a `fileUri` stands for.
+    @asynccontextmanager
+    async def opened(self, refs: Sequence[FileRef], owner: str) -> AsyncIterator[Sequence[Part | OnesenseError]]:
+        """Parts of the files that `fileUri`s name, in order; what had to be fetched is deleted behind the `async with`.
 
-        Args:
-            uri: `files/ID`, the URI of one of our own files, or an `https://` address.
-            mime_type: as the request declares it; an uploaded file keeps its own where it has one.
-            owner: name of the key that asks.
-            host: `Host` of the request, under which our own URIs may begin.
-
-        Raises:
-            PermissionDenied: this owner has no such file.
-            InvalidInput: an address that is not ours, and is not or cannot be fetched.
+        An outcome is a PermissionDenied where this owner has no such file, and an UnsupportedMedia or InvalidInput
+        where an address is not ours and is not, or cannot be, fetched.
         """
-        found = self.store.resolve(uri, owner, (host, self._public_host) if self._public_host else (host,))
-        if found is not None:
-            path, stored_type = found
-            return Part.file(path, mime_type or stored_type)
-        if not self._urls.is_on:
-            raise UnsupportedMedia(
-                f"`{uri[:200]}` is no file of this server, and this server fetches no addresses: "
-                "upload the file, or send its bytes"
-            )
-        return await asyncio.to_thread(self._fetched, uri, mime_type)
-
-    def _fetched(self, url: str, mime_type: str | None) -> Part:
-        rules = FetchRules(self._urls.max_bytes, self._urls.timeout_s, hosts=self._urls.hosts)
-        target = self.store.partial / f"fetched-{secrets.token_hex(16)}"
-        found = fetch_url(url, target, rules)
+        fetched: list[Path] = []
         try:
-            return Part.bytes(target.read_bytes(), mime_type or found.mime_type)
+            yield [await self._open(ref, owner, fetched) for ref in refs]
         finally:
-            target.unlink(missing_ok=True)
+            for path in fetched:
+                path.unlink(missing_ok=True)
+
+    async def _open(self, ref: FileRef, owner: str, fetched: list[Path]) -> Part | OnesenseError:
+        try:
+            found = self.store.resolve(ref.uri, owner, self._hosts)
+            if found is not None:
+                path, stored_type = found
+                return Part.file(path, ref.mime_type or stored_type)
+            if not self._urls.is_on:
+                return UnsupportedMedia(
+                    f"`{ref.uri[:200]}` is no file of this server, and this server fetches no addresses: "
+                    "upload the file, or send its bytes"
+                )
+            target = self.store.partial / f"fetched-{secrets.token_hex(16)}"
+            fetched.append(target)
+            rules = FetchRules(self._urls.max_bytes, self._urls.timeout_s, hosts=self._urls.hosts)
+            answer = await asyncio.to_thread(fetch_url, ref.uri, target, rules)
+            return Part.file(target, ref.mime_type or answer.mime_type)
+        except OnesenseError as error:
+            return error
 
 
 async def start(app: FastAPI) -> None:
     """Open the store, and sweep it from time to time."""
-    app.state.files = await asyncio.to_thread(Files, app.state.settings)
+    app.state.files = app.state.sources = await asyncio.to_thread(Files, app.state.settings)
     app.state.files_sweeper = asyncio.create_task(_sweep(app.state.files.store))
 
 
@@ -110,11 +128,13 @@ async def _sweep(store: FileStore) -> None:
 # --- upload ---------------------------------------------------------------------------------------------------------
 
 
-@router.post("/upload/{version}/files")
-async def upload(request: Request, version: str) -> Response:
+@router.post("/upload/{version:apiversion}/files", response_model=None)
+@router.post("/upload/files", response_model=None, include_in_schema=False)
+async def upload(request: Request) -> Response:
     """Begin a resumable upload, or take a whole file in one request."""
     protocol = _protocol(request)
-    base = f"{origin(request)}/{version}/"
+    version = request.path_params.get("version")
+    base = f"{origin(request)}/{version}/" if version else f"{origin(request)}/"
     if protocol == "resumable":
         return await _start(request, base)
     if protocol == "multipart":
@@ -138,8 +158,8 @@ async def _start(request: Request, base: str) -> Response:
     return json_response({}, headers=headers)
 
 
-@router.post(f"{SESSIONS}{{token}}")
-@router.put(f"{SESSIONS}{{token}}")
+@router.post(f"{SESSIONS}{{token}}", response_model=None)
+@router.put(f"{SESSIONS}{{token}}", response_model=None, include_in_schema=False)
 async def upload_piece(request: Request, token: str) -> Response:
     """A piece of a resumable upload, its end, a question how far it came, or its cancellation."""
     uploads = uploads_of(request)
@@ -216,8 +236,7 @@ async def _take_multipart(request: Request, base: str) -> Response:
         if not parts.is_complete:
             raise MalformedRequest("the multipart upload ends before its closing boundary")
 
-    metadata = _json_object(bytes(parts.metadata)) if parts.metadata else {}
-    spec = _spec(metadata, request.headers, _plain_type(parts.media_type))
+    spec = _spec(parse(CREATE_REQUEST, bytes(parts.metadata)), request.headers, _plain_type(parts.media_type))
     return await _take_whole(request, media(), spec, base)
 
 
@@ -266,50 +285,27 @@ async def _metadata(request: Request) -> dict[str, Any]:
         body += piece
         if len(body) > MAX_METADATA_BYTES:
             raise MalformedRequest(f"the metadata of an upload has at most {MAX_METADATA_BYTES:,} bytes")
-    return _json_object(bytes(body)) if body.strip() else {}
-
-
-def _json_object(body: bytes) -> dict[str, Any]:
-    try:
-        found = orjson.loads(body)
-    except orjson.JSONDecodeError as cause:
-        raise MalformedRequest(f"the metadata of the file is not JSON: {cause}") from cause
-    if not isinstance(found, dict):
-        raise MalformedRequest(f"the metadata of the file is a JSON object, not {type(found).__name__}")
-    return found
+    return parse(CREATE_REQUEST, bytes(body))
 
 
 def _spec(body: Mapping[str, Any], headers: Mapping[str, str], sent_type: str) -> FileSpec:
-    """What is said about a file: in the JSON in either spelling, else in the headers (the Vercel SDK's way)."""
-    said = body.get("file") or {}
-    if not isinstance(said, dict):
-        raise MalformedRequest(f"`file` is an object, not {type(said).__name__}")
-    name = _text(said, "name") or ""
+    """What is said about a file: in the JSON, else in the headers (the Vercel SDK's way)."""
+    said = body.get("file", {})
+    kind = said.get("mime_type") or headers.get("x-goog-upload-header-content-type") or sent_type
     return FileSpec(
-        id=name.removeprefix("files/"),
-        display_name=_text(said, "displayName", "display_name") or unquote(headers.get("x-goog-upload-file-name", "")),
-        mime_type=_plain_type(
-            _text(said, "mimeType", "mime_type") or headers.get("x-goog-upload-header-content-type") or sent_type
-        ),
-        n_bytes=_size(said, headers),
+        id=said.get("name", "").removeprefix("files/"),
+        display_name=said.get("display_name") or unquote(headers.get("x-goog-upload-file-name", "")),
+        mime_type=_plain_type(kind),
+        n_bytes=_size(said.get("size_bytes", headers.get("x-goog-upload-header-content-length"))),
     )
 
 
-def _text(said: Mapping[str, Any], *names: str) -> str | None:
-    found = next((said[name] for name in names if said.get(name) is not None), None)
-    if found is None or isinstance(found, str):
+def _size(found: Any) -> int | None:
+    if found is None or (isinstance(found, int) and not isinstance(found, bool)):
         return found
-    raise MalformedRequest(f"`file.{names[0]}` is text, not {type(found).__name__}")
-
-
-def _size(said: Mapping[str, Any], headers: Mapping[str, str]) -> int | None:
-    found = said.get("sizeBytes", said.get("size_bytes", headers.get("x-goog-upload-header-content-length")))
-    if found is None:
-        return None
-    try:
+    if isinstance(found, str) and found.isascii() and found.isdigit() and len(found) < 19:
         return int(found)
-    except (TypeError, ValueError):
-        raise MalformedRequest(f"`file.sizeBytes` is a whole number, not {found!r}") from None
+    raise MalformedRequest(f"`file.sizeBytes` is a whole number, not {found!r}")
 
 
 def _plain_type(said: str) -> str:
@@ -332,19 +328,17 @@ def _final(error: OnesenseError) -> Response:
 # --- what is there ----------------------------------------------------------------------------------------------------
 
 
-@router.get("/{version}/files")
-def list_files(request: Request, version: str) -> Response:
+@versioned(router, "GET", "/files")
+async def list_files(request: Request) -> Response:
     """The files of this key, newest first, in pages."""
-    check_version(version)
     limit, before = read_page(request)
     found, rest = store_of(request).list(request.state.key_name, limit, before)
     return json_response({"files": [file_json(file) for file in found]} | next_page(rest))
 
 
-@router.get("/{version}/files/{name:path}")
-def get_file(request: Request, version: str, name: str) -> Response:
+@versioned(router, "GET", "/files/{name:path}")
+async def get_file(request: Request, name: str) -> Response:
     """What is known about a file, or its bytes: `files/ID:download?alt=media`."""
-    check_version(version)
     file_id, _, verb = _id(name).partition(":")
     file = store_of(request).get(request.state.key_name, file_id)
     if not verb and request.query_params.get("alt") != "media":
@@ -359,10 +353,9 @@ def get_file(request: Request, version: str, name: str) -> Response:
     return FileResponse(file.path, media_type=file.mime_type, filename=name, headers=headers)
 
 
-@router.delete("/{version}/files/{name:path}")
-def delete_file(request: Request, version: str, name: str) -> Response:
+@versioned(router, "DELETE", "/files/{name:path}")
+async def delete_file(request: Request, name: str) -> Response:
     """Remove a file."""
-    check_version(version)
     store_of(request).delete(request.state.key_name, _id(name))
     return json_response({})
 
@@ -392,12 +385,6 @@ def timestamp(seconds: float) -> str:
 
 
 # --- shared with the batches ------------------------------------------------------------------------------------------
-
-
-def check_version(version: str) -> None:
-    """Refuse a path whose first word is no version such as `v1`, `v1beta` or `v1alpha`."""
-    if not (version[:1] == "v" and version[1:2].isdigit()):
-        raise NotFound(f"`/{version}/…` is not served: versions are `v1`, `v1beta` and their like")
 
 
 def read_page(request: Request) -> tuple[int, int | None]:

@@ -154,7 +154,7 @@ class FileStore:
         Args:
             uri: what stands in `fileUri`: `files/ID`, or the URI that the upload answered.
             owner: who asks.
-            hosts: further `host:port` under which this server is called, such as the request's own.
+            hosts: further `host:port` under which this server is called, such as a proxy's.
 
         Returns:
             None when the URI is not one of ours.
@@ -172,7 +172,7 @@ class FileStore:
         query = "SELECT uri FROM files WHERE owner = ? AND id = ?"
         row = self.ledger.row(query, (owner, found[1]))
         ours = {*hosts, urlsplit(row["uri"]).netloc if row else ""}
-        if parts.netloc not in ours:
+        if _here(parts.netloc) not in map(_here, ours):
             return None
         file = self.get(owner, found[1])
         return file.path, file.mime_type
@@ -319,6 +319,12 @@ def sha256_file(path: Path) -> str:
     """Hex digest of a file, read in pieces."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _here(netloc: str) -> str:
+    """The host and port of an address; every name of this machine counts as one."""
+    host, colon, port = netloc.rpartition(":")
+    return f"localhost:{port}" if colon and host in ("localhost", "127.0.0.1", "[::1]") else netloc
 
 
 def _sniffed(path: Path) -> str:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from onesense.errors import OnesenseError, UnsupportedMedia
-from onesense.types import Part
+from onesense.types import Content, Part
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,3 +44,16 @@ class NoSources:
         """Refuse every one of them."""
         del owner
         yield [UnsupportedMedia(f"`{ref.uri}` is not available: this server keeps no files") for ref in refs]
+
+
+def without_paths(error: OnesenseError, content: Content) -> OnesenseError:
+    """The same error, without the places of this server's disk that a content was read from."""
+    text = str(error)
+    for part in content.parts:
+        if isinstance(part.value, Path):
+            text = text.replace(f"`{part.value}`", "the uploaded file").replace(str(part.value), "the uploaded file")
+    if text == str(error):
+        return error
+    told = type(error)(text)
+    told.__dict__.update(error.__dict__)
+    return told

@@ -255,7 +255,8 @@ def test_a_uri_leads_to_its_file_and_only_under_our_own_address(store: FileStore
     assert store.resolve(f"files/{file.id}", "ann") == found
     assert store.resolve(file.uri, "ann") == found
     assert store.resolve(file.uri.replace("/v1/", "/v1beta/"), "ann") == found
-    assert store.resolve(f"http://localhost:8080/v1/files/{file.id}", "ann", ("localhost:8080",)) == found
+    assert store.resolve(f"http://localhost:8080/v1/files/{file.id}", "ann") == found
+    assert store.resolve(f"https://proxy.example/v1/files/{file.id}", "ann", ("proxy.example",)) == found
     foreign = f"https://example.com/v1/files/{file.id}"
     assert store.resolve(foreign, "ann", ("localhost:8080",)) is None
     for uri in ("gs://bucket/files/a", "https://example.com/cat.png", "file:///etc/passwd", "/etc/passwd", ""):
