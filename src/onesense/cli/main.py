@@ -11,7 +11,7 @@ import typer
 
 from onesense import __version__
 
-from . import demo, doctor, embed, eval, explain, index, models, plugins, search, serve
+from . import demo, doctor, embed, eval, explain, index, models, plugins, search, serve, train
 from .verb import Verb
 
 app = typer.Typer(
@@ -48,6 +48,7 @@ app.command("serve", cls=Verb)(serve.command)
 app.command("models", cls=Verb)(models.command)
 app.command("explain", cls=Verb)(explain.command)
 app.command("eval", cls=Verb)(eval.command)
+app.command("train", cls=Verb)(train.command)
 app.command("demo", cls=Verb)(demo.command)
 app.command("plugins", cls=Verb)(plugins.command)
 app.command("doctor", cls=Verb)(doctor.command)

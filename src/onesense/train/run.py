@@ -37,6 +37,8 @@ from .text import TextEncoder, imported_trunk, pad
 
 CPU = torch.device("cpu")
 SAVE_STEPS, SAVE_S = 100, 300.0  # a checkpoint after so many steps or seconds, whichever comes first
+OWN = {"pairs"}  # tasks that need no data folder
+BUNDLED = "onesense-mini"  # `start` of a recipe: the branches and the bridge that are shipped
 PATHS = ("folder", "data", "cache")  # arguments of tasks that name files, relative to `Plan.root`
 
 
@@ -263,11 +265,11 @@ def _check_before(recipe: Recipe, file: Path) -> None:
 def _tell_overlap(out: Path, plan: Plan, watch: Watch) -> None:
     """Count leaks once a run; the table stands in `overlap.json` and in the log."""
     from ..evals import near
-    from ..evals.packs import Packs
+    from ..evals.packs import MANIFEST, Packs
     from . import sources
 
     file = out / "overlap.json"
-    if not plan.overlap or file.is_file():
+    if not plan.overlap or file.is_file() or not (sources.data_root() / MANIFEST).is_file():
         return
     watch.line("looking for development rows among the training rows ...")
     report = near.check(Packs(sources.data_root()), most=near.QUICK_ROWS)
@@ -307,7 +309,8 @@ def rooted(recipe: Recipe, root: Path) -> Recipe:
     for name, arguments in recipe.tasks.items():
         paths = {k: arguments.get(k, p.default) for k, p in _parameters(TASKS[name]).items() if k in PATHS}
         tasks[name] = arguments | {k: str(root / v) for k, v in paths.items() if isinstance(v, str) and v}
-    return replace(recipe, tasks=tasks, start=str(root / recipe.start) if recipe.start else None)
+    start = recipe.start if recipe.start in (None, BUNDLED) else str(root / recipe.start)
+    return replace(recipe, tasks=tasks, start=start)
 
 
 SMALL = {"batch": 4, "edited": 2, "mixed": 2}
@@ -326,19 +329,23 @@ def smoke(recipe: Recipe) -> Recipe:
 
 def build(recipe: Recipe, device: torch.device = CPU, root: Path | None = None) -> tuple[Student, dict[str, Task]]:
     """The student and the tasks of a recipe, the start checkpoint loaded."""
-    from ..evals.packs import Packs
+    from ..evals.packs import MANIFEST, Packs
     from . import sources
     from .data import texts
     from .tasks import TASKS
 
     recipe = recipe if root is None else rooted(recipe, root)
-    packs = Packs(sources.data_root())
+    has_data = (sources.data_root() / MANIFEST).is_file()
+    packs = Packs(sources.data_root()) if has_data or set(recipe.tasks) - OWN or not recipe.tasks else None
     teacher = TextEncoder(device=device)
     bf16 = recipe.bf16 and devices.has_bf16(device)
     student = Student(imported_trunk(), Bridge(teacher), teacher, torch.zeros(384), bf16)
-    student.mean = text_mean(teacher, texts.sentences(packs, 3000, seed=7)).to(device)
+    mean = text_mean(teacher, texts.sentences(packs, 3000, seed=7)) if packs else bundled_mean()
+    student.mean = mean.to(device)
     student.trunk.add_rank(recipe.rank)
-    if recipe.start:
+    if recipe.start == BUNDLED:
+        _put(_modules(student), bundled_weights(), Path(BUNDLED))
+    elif recipe.start:
         load(student, Path(recipe.start))
     student.trunk.to(device)
     student.bridge.to(device)
@@ -353,6 +360,30 @@ def load(student: Student, file: Path, which: str = "average") -> None:
         CorruptData: it is damaged.
     """
     _put(_modules(student), checkpoint.read(file)[which], file)
+
+
+def bundled_weights() -> dict[str, Tensor]:
+    """Branches and bridge of the bundled model, under the names of a checkpoint."""
+    from ..engine.backends._mini.graph import widen
+    from ..engine.backends._mini.package import Package
+
+    package = Package()
+    out = {}
+    for key, value in package.arrays("trunk.npz").items():
+        if key.startswith("layers.") and key.endswith((".weight.down", ".weight.up")):
+            stem, branch = key.removesuffix(".down").removesuffix(".up"), key.rpartition(".")[2]
+            out[f"trunk.{stem.removesuffix('.weight')}.{branch}_rank"] = torch.from_numpy(value.astype("float32"))
+    for key, value in widen(package.arrays("bridge.npz")).items():
+        if key.endswith((".prefix", ".gain", ".path", ".place")):
+            out[f"bridge.values.{key.replace('.', '_')}"] = torch.from_numpy(value.astype("float32"))
+    return out
+
+
+def bundled_mean() -> Tensor:
+    """The mean of text that the bundled model takes away, float32 [384]: for runs without a data folder."""
+    from ..engine.backends._mini.package import Package
+
+    return torch.from_numpy(Package().arrays("bridge.npz")["head.mean"].astype("float32"))
 
 
 def _put(modules: nn.ModuleDict, weights: dict[str, Tensor], file: Path) -> None:

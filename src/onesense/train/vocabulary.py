@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Iterator
 from itertools import islice
@@ -71,7 +72,10 @@ def idf(counts: Array) -> Array:
 
 def main() -> None:
     """Count and write."""
-    out = Path(sys.argv[1])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", type=Path)
+    out = parser.parse_args().out
+    out.mkdir(parents=True, exist_ok=True)
     counts = count(Packs(sources.data_root()))
     np.savez(out / "pieces.npz", counts=counts)
     sys.stdout.write(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import numpy as np
 
 from ...engine.backends._mini.compose import CELLS
 from ...engine.backends._mini.soft import sound_shares
+from ...errors import NotFound
 from ...evals.splits import is_dev_caption, is_dev_sound, is_dev_story
 from ...types import Array
 from ..concepts import Table, unit
@@ -88,11 +89,45 @@ def pictures(folder: Path) -> dict[str, list[Picture]]:
     out: dict[str, list[Picture]] = {}
     for pack in PACKS:
         with np.load(folder / f"pictures_{pack}.npz", allow_pickle=False) as z:
-            features = np.concatenate([z["pooled"][:, None], z["grid"]], 1)
+            features = np.concatenate([_widened(z, "pooled")[:, None], _widened(z, "grid")], 1)
             records = [json.loads(r) for r in z["records"]]
             keys = z["keys"].tolist()
         rows = zip(keys, features, records, strict=True)
         out[pack] = [Picture(f, r) for key, f, r in rows if _is_train_picture(str(key), r)]
+    return out
+
+
+def _widened(z: Mapping[str, Array], name: str) -> Array:
+    """Features float16, from float16 or from what `quantized` made of them."""
+    scale = f"{name}_scale"
+    return (z[name] * z[scale][..., None]).astype(np.float16) if scale in z else z[name]
+
+
+def quantized(file: Path) -> dict[str, Array]:
+    """The training rows of a picture pack's cached features, in 8 bits a number.
+
+    Returns:
+        `keys`, `records`, `pooled` uint8 [n, 1280] with `pooled_scale` float32 [n], `grid` uint8 [n, 9, 1280] with
+        `grid_scale` float32 [n, 9]: value = number x scale. The features end in a ReLU, so none is below 0.
+
+    Raises:
+        NotFound: there is no such file.
+    """
+    if not file.is_file():
+        raise NotFound(f"no cached features at {file}: run `onesense train --step features`")
+    with np.load(file, allow_pickle=False) as z:
+        records = z["records"].tolist()
+        keep = [
+            i
+            for i, (k, r) in enumerate(zip(z["keys"], records, strict=True))
+            if _is_train_picture(str(k), json.loads(r))
+        ]
+        out = {"keys": z["keys"][keep], "records": np.array([records[i] for i in keep])}
+        for name in ("pooled", "grid"):
+            values = _widened(z, name)[keep].astype(np.float32)
+            scale = values.max(-1).clip(1e-6) / 255
+            out[name] = np.rint(values / scale[..., None]).astype(np.uint8)
+            out[f"{name}_scale"] = scale
     return out
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..run import Task
+from .pairs import Pairs
 from .pictures import Composed, Pictures, Videos
 from .sounds import Sounds
 from .speech import Speech
@@ -12,6 +13,7 @@ from .text import Parallel, Retain, Search, Similarity
 
 TASKS: dict[str, Callable[..., Task]] = {
     "composed": Composed,
+    "pairs": Pairs,
     "parallel": Parallel,
     "pictures": Pictures,
     "retain": Retain,
