@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .verb import DEFAULT_MODEL, ExitCode, Json, Model
+from .verb import DEFAULT_MODEL, ExitCode, Json, Model, print_json
 
 if TYPE_CHECKING:
     from onesense.evals.run import Step
@@ -19,9 +19,13 @@ def command(
     model: Model = DEFAULT_MODEL,
     limit: Annotated[int | None, typer.Option("--limit", min=2, help="Most items of a set, for a quick look.")] = None,
     seed: Annotated[int, typer.Option("--seed", help="For what is drawn at random.")] = 0,
+    overlap: Annotated[bool, typer.Option("--overlap", help="Only look for leaks: no model.")] = False,
     as_json: Json = False,
 ) -> None:
     """Measure a model on the development sets; prints a Markdown table. Exit 3 when a task could not be measured."""
+    if overlap:
+        _leaks(data, limit, as_json=as_json)
+        return
     from onesense.evals.run import evaluate
 
     from .screen import progress_bar
@@ -35,3 +39,12 @@ def command(
     print(report.to_json() if as_json else report.to_markdown())
     if report.failed:
         raise typer.Exit(ExitCode.SOME_FAILED)
+
+
+def _leaks(data: Path | None, limit: int | None, *, as_json: bool) -> None:
+    """Development rows among the training rows of a data folder; `limit` caps the training texts that are compared."""
+    from onesense.evals import near
+    from onesense.evals.packs import Packs
+
+    report = near.check(Packs(data), most=limit)
+    print_json(report.to_dict()) if as_json else print("\n".join(report.lines()))

@@ -64,8 +64,8 @@ def command(
         name = given[0] if given else "packed"
         target = out or Path("runs") / Path(name).stem
         recipe, steps = (reduced(recipe), 2) if smoke else (recipe, steps)
-        plan = Plan(minutes, steps, device, keep, root, overlap=not no_overlap)
-        _train(recipe, target, plan, threads, as_json=as_json)
+        plan = Plan(minutes, steps, device, threads, keep, root, not no_overlap)
+        _train(recipe, target, plan, as_json=as_json)
 
 
 def _require_torch() -> None:
@@ -140,15 +140,11 @@ def _pack(recipe: Recipe, out: Path, *, as_json: bool) -> None:
         print(f"{len(sizes)} pieces, {sum(sizes) / 1e6:.0f} MB, in {out}: `onesense train --from {out}` reads them")
 
 
-def _train(recipe: Recipe, out: Path, plan: Plan, threads: int, *, as_json: bool) -> None:
-    import torch
-
+def _train(recipe: Recipe, out: Path, plan: Plan, *, as_json: bool) -> None:
     from onesense.train.run import Watch, train
 
     from .screen import progress_bar
 
-    if threads:
-        torch.set_num_threads(threads)
     with progress_bar("training", quiet=as_json) as bar:
 
         def progress(share: float, line: str) -> None:

@@ -132,6 +132,8 @@ class Plan:
     """Stop at this step instead."""
     device: str = "cpu"
     """One of `onesense.train.device.NAMES`."""
+    threads: int = 0
+    """CPU threads, 0 for torch's own choice, one a core."""
     keep: int = 0
     """How many of the newest snapshots (`step-000100.pt`, weights only) to keep for averaging."""
     root: Path = Path()
@@ -200,6 +202,8 @@ def train(recipe: Recipe, out: Path, plan: Plan | None = None, watch: Watch | No
         BackendError: a loss is not finite; the last checkpoint stays.
     """
     plan, watch = plan or Plan(), watch or Watch()
+    if plan.threads:
+        torch.set_num_threads(plan.threads)
     chosen = devices.choose(plan.device)
     check_tasks(recipe)
     _check_before(recipe, out / LAST)
@@ -490,13 +494,12 @@ def main() -> None:
     parser.add_argument("--device", choices=devices.NAMES, default="cpu")
     parser.add_argument("--no-overlap", action="store_true")
     options = parser.parse_args()
-    torch.set_num_threads(options.threads)
 
     def line(text: str) -> None:
         sys.stdout.write(text + "\n")
         sys.stdout.flush()
 
-    plan = Plan(options.minutes, options.steps, options.device, overlap=not options.no_overlap)
+    plan = Plan(options.minutes, options.steps, options.device, options.threads, overlap=not options.no_overlap)
     train(load_recipe(options.recipe), options.out, plan, Watch(line))
 
 

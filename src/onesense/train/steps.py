@@ -21,7 +21,7 @@ class Step:
 
 STEPS = {
     "data": Step(
-        "onesense.train.data.folder", "check a data folder by sha256, name what is missing", needs_torch=False
+        "onesense.train.data.folder", "check a data folder, tell what is missing: [FOLDER]", needs_torch=False
     ),
     "sources": Step("onesense.train.sources", "fetch and check the starting networks", needs_torch=False),
     "features": Step("onesense.train.features", "what eye and ear for sounds perceive in the packs: OUT [PACK...]"),

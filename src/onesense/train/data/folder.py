@@ -42,9 +42,7 @@ def survey(folder: Path) -> Iterator[Found]:
     """
     file = folder / MANIFEST
     if not file.is_file():
-        raise NotFound(
-            f"{folder} is not a data folder: it has no {MANIFEST} (docs/training.md says where data is from)"
-        )
+        raise NotFound(f"{folder} is not a data folder: it has no {MANIFEST} (see docs/training.md)")
     try:
         listed = json.loads(file.read_text(encoding="utf-8"))["sources"]
         for source in listed:
