@@ -28,7 +28,6 @@ from ._ftyp import ftyp_brands
 if TYPE_CHECKING:
     from PIL.Image import Image as Pillow
 
-SHORT_SIDE = 512  # px; twice the 260 that EfficientNet-lite2 reads, so its own crop and resize still have detail
 LONG_SIDE = 4096  # px; bounds pictures of extreme shape
 
 _READERS = {
@@ -117,7 +116,7 @@ class ImageModality:
             module, reader = _READERS[mime]
             picture: Pillow = getattr(import_module(module), reader)(stream)
             _check_size(picture.size, source, limits)
-            return Image(_canonical(picture))
+            return Image(_canonical(picture, limits.image_side))
 
     def segments(self, source: bytes | Path, limits: Limits = LIMITS) -> Iterator[Segment]:
         """The whole picture."""
@@ -125,7 +124,7 @@ class ImageModality:
         yield Segment(Content(Part(picture)), Locator(), self.name, self.preview(picture))
 
     def preview(self, value: Decoded) -> str:
-        """The size as read, which is at most 512 px on the short side."""
+        """The size as read, which is at most twice `Limits.image_side` on the short side."""
         assert isinstance(value, Image)
         height, width = value.pixels.shape[:2]
         return f"picture, {width}x{height} as read"
@@ -173,14 +172,14 @@ def _pillow_faults(source: bytes | Path) -> Iterator[None]:
         raise DecodeError(f"{fetch.label(source)} is a damaged picture: {detail}") from cause
 
 
-def _canonical(picture: Pillow) -> Array:
-    """uint8 [H, W, 3] from an opened, not yet loaded picture."""
+def _canonical(picture: Pillow, side: int) -> Array:
+    """uint8 [H, W, 3] from an opened, not yet loaded picture; its short side at least `side`, at most twice that."""
     icc = picture.info.get("icc_profile")
     if picture.format == "JPEG":  # decoding at 1/2, 1/4 or 1/8 size is 6x cheaper at 12 MP (bench: JPEG `draft`)
-        picture.draft(picture.mode, _fitted(picture.size, SHORT_SIDE))
+        picture.draft(picture.mode, _fitted(picture.size, side))
     picture.load()
     turn = _orientation(picture)
-    picture = _resized(_widened(picture))
+    picture = _resized(_widened(picture), 2 * side)
     picture = _on_white(_to_srgb(picture, icc))
     if turn is not None:
         picture = picture.transpose(turn)
@@ -193,10 +192,10 @@ def _fitted(size: tuple[int, int], short_side: int) -> tuple[int, int]:
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
-def _resized(picture: Pillow) -> Pillow:
+def _resized(picture: Pillow, short_side: int) -> Pillow:
     from PIL.Image import Resampling
 
-    size = _fitted(picture.size, SHORT_SIDE)
+    size = _fitted(picture.size, short_side)
     if size == picture.size:
         return picture
     return picture.resize(size, Resampling.BICUBIC, reducing_gap=3.0)

@@ -132,15 +132,11 @@ def write_trunk(student: Student, source: e5.E5, out: Path) -> None:
 
 def write_senses(features: Path, ear: Path, out: Path) -> None:
     """Graphs and weights of eye, sound and ear, and the concept tables."""
-    from .features import EyeWithCells
-    from .importers import efficientnet, yamnet
-    from .model.eye import LITE0
+    from .importers import yamnet
     from .tables import speech_rows
 
-    eye = EyeWithCells(efficientnet.load(sources.path(LITE0.name), LITE0).eye)
-    pixels = torch.zeros(1, 3, eye.eye.resolution, eye.eye.resolution, dtype=torch.uint8)
-    dynamic = {name: {0: "B"} for name in ("pixels", "pooled", "grid")}
-    _save(out / "eye.npz", compact(graphs.traced(eye, (pixels,), out / "eye.onnx", dynamic, ["pooled", "grid"])))
+    table = Table.load(features / "eye_table.npz")
+    write_eye(table, out)
     network = yamnet.load(sources.path("yamnet"))
     dynamic = {name: {0: "P"} for name in ("patches", "embedding", "logits")}
     weights = graphs.traced(network, (torch.zeros(1, 96, 64),), out / "sound.onnx", dynamic, ["embedding", "logits"])
@@ -151,7 +147,6 @@ def write_senses(features: Path, ear: Path, out: Path) -> None:
     _save(out / "ear.npz", compact(weights))
     adapter = Adapter.load(ear / "adapter.npz")
     _save(out / "adapter.npz", compact({f.name: getattr(adapter, f.name) for f in fields(adapter)}))
-    table = Table.load(features / "eye_table.npz")
     stored = compact({"W": table.weight, "out": table.out, "soft": table.soft})
     stored |= {"b": table.bias, "temperature": np.array(table.temperature, np.float32)}
     _save(out / "eye_table.npz", stored)
@@ -159,6 +154,19 @@ def write_senses(features: Path, ear: Path, out: Path) -> None:
     rows = np.array(speech_rows(sources.data_root() / "teachers/yamnet_class_map.csv"), np.int64)
     _save(out / "sound_table.npz", {"speech_rows": rows} | compact({"out": sound.out, "soft": sound.soft}))
     (out / "names.json").write_text(json.dumps({"eye": table.names, "sound": sound.names}, indent=0), encoding="utf-8")
+
+
+def write_eye(table: Table, out: Path) -> None:
+    """The eye's graph, with the logits of the table's rows, and the weights of its stem; the rows are in the table."""
+    from .features import EyeWithTable
+    from .importers import efficientnet
+    from .model.eye import LITE0
+
+    eye = EyeWithTable(efficientnet.load(sources.path(LITE0.name), LITE0).eye, table.weight, table.bias)
+    pixels = torch.zeros(1, 3, eye.eye.resolution, eye.eye.resolution, dtype=torch.uint8)
+    dynamic = {name: {0: "B"} for name in ("pixels", "features", "logits")}
+    weights = graphs.traced(eye, (pixels,), out / "eye.onnx", dynamic, ["features", "logits"])
+    _save(out / "eye.npz", compact({k: v for k, v in weights.items() if k not in ("rows", "bias")}))
 
 
 def write_bridge(student: Student, features: Path, choice: Choice, out: Path) -> None:

@@ -47,6 +47,27 @@ class EyeWithCells(torch.nn.Module):
         return pooled, grid_cells(cells)
 
 
+class EyeWithTable(EyeWithCells):
+    """The eye's features of the whole and its cells, and what the rows of a table say to each.
+
+    Args:
+        eye: the stem.
+        weight: float32 [K, 1280], a row a concept.
+        bias: float32 [K].
+    """
+
+    def __init__(self, eye: Eye, weight: Array, bias: Array) -> None:
+        super().__init__(eye)
+        self.rows = torch.nn.Parameter(torch.from_numpy(np.ascontiguousarray(weight.T)))
+        self.bias = torch.nn.Parameter(torch.from_numpy(bias))
+
+    def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Pixels uint8 [B, 3, R, R] to features float32 [B, 10, 1280] and logits [B, 10, K]."""
+        pooled, grid = super().forward(pixels)
+        features = torch.cat([pooled[:, None], grid], 1)
+        return features, features @ self.rows + self.bias
+
+
 def eye_graph(eye: Eye, file: Path) -> Graph:
     """The eye for ONNX Runtime, three times as fast as torch on one core: `pixels` to `pooled` and `grid`."""
     example = torch.zeros(1, 3, eye.resolution, eye.resolution, dtype=torch.uint8)

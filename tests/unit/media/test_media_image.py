@@ -106,18 +106,22 @@ def test_a_broken_profile_is_left_out():
     assert np.array_equal(decode(samples.picture("PNG", icc_profile=b"nonsense")), PATTERN)
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
-def test_large_pictures_are_reduced_to_512(kind):
+@pytest.mark.parametrize(("kind", "shape"), [("JPEG", (325, 425, 3)), ("PNG", (448, 586, 3))])
+def test_large_pictures_keep_one_to_two_sides(kind, shape):
     pixels = decode(samples.picture(kind, samples.pattern(1300, 1700)))
-    assert pixels.shape == (512, 670, 3)
-    small = samples.pattern(512, 670)
-    assert np.abs(pixels.astype(int) - small).mean() < 3
+    assert pixels.shape == shape  # a JPEG is decoded at a quarter, a PNG is scaled
+    assert np.abs(pixels.astype(int) - samples.pattern(*shape[:2])).mean() < 3
+
+
+def test_a_model_that_looks_closer_gets_more_pixels():
+    source = samples.picture("JPEG", samples.pattern(1300, 1700))
+    assert decode(source, image_side=800).shape == (1300, 1700, 3)
 
 
 def test_a_turned_large_jpeg_keeps_its_shape():
     exif = pil.Exif()
     exif[0x0112] = 6
-    assert decode(samples.picture("JPEG", samples.pattern(1300, 1700), exif=exif.tobytes())).shape == (670, 512, 3)
+    assert decode(samples.picture("JPEG", samples.pattern(1300, 1700), exif=exif.tobytes())).shape == (425, 325, 3)
 
 
 @pytest.mark.parametrize(

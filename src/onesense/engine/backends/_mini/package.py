@@ -17,7 +17,7 @@ from ....types import Array, ModelInfo, Task
 
 FOLDER = Path(__file__).parent / "weights"
 FORMAT = "onesense.mini.v1"
-PREPROCESSING = "1"  # raise when anything between bytes and tokens changes
+PREPROCESSING = "2"  # raise when anything between bytes and tokens changes
 MAX_TOKENS = 8192
 PROMPTS = {
     Task.SEARCH_QUERY: "query: {text}",

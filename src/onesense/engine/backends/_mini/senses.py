@@ -67,8 +67,9 @@ class Eye:
     """Pictures to tokens. Thread-safe."""
 
     def __init__(self, package: Package, bridge: Mapping[str, Array], threads: int) -> None:
-        self._graph = Graph(package.file("eye.onnx"), widen(package.arrays("eye.npz")), threads)
         self._table = widen(package.arrays("eye_table.npz"))
+        rows = {"rows": self._table.pop("W").T, "bias": self._table.pop("b")}  # packed once, as BLAS would each time
+        self._graph = Graph(package.file("eye.onnx"), widen(package.arrays("eye.npz")) | rows, threads)
         self._bridge, self._standard = bridge, _Standard("picture", bridge)
 
     def __call__(self, pictures: list[Array]) -> list[Seen]:
@@ -80,14 +81,14 @@ class Eye:
         seen: list[Seen] = []
         for start in range(0, len(pictures), EYE_BATCH):
             pixels = np.stack([prepare(p) for p in pictures[start : start + EYE_BATCH]])
-            pooled, grid = self._graph.run(pixels=pixels)
-            seen += [self._see(np.concatenate([one[None], cells])) for one, cells in zip(pooled, grid, strict=True)]
+            features, logits = self._graph.run(pixels=pixels)
+            seen += map(self._see, features, logits)
         return seen
 
-    def _see(self, features: Array) -> Seen:
-        """Features float32 [10, 1280] of the whole and its cells."""
+    def _see(self, features: Array, logits: Array) -> Seen:
+        """Features float32 [10, 1280] of the whole and its cells, and logits [10, K] of the table's concepts."""
         table = self._table
-        shares = soft.picture_shares(features @ table["W"].T + table["b"], float(table["temperature"]))
+        shares = soft.picture_shares(logits, float(table["temperature"]))
         standard = self._standard(features)
         tokens = compose.soft_tokens("picture", shares @ table["soft"], standard, self._bridge)
         concept = shares[0] @ table["out"]
