@@ -6,11 +6,12 @@ import asyncio
 from collections.abc import Iterator
 from typing import Any
 
-import media_samples
 import numpy as np
 import pytest
 from google import genai
 from google.genai import errors, types
+
+import media_samples
 from running_server import running
 
 MODEL = "gemini-embedding-2"
@@ -127,7 +128,9 @@ def test_a_stretch_of_a_video_is_another_vector(client: genai.Client) -> None:
 def test_task_type_and_title_do_nothing_under_gemini_embedding_2_as_at_google(client: genai.Client) -> None:
     plain = vectors(client.models.embed_content(model=MODEL, contents="x y z"))
     config = {"task_type": "RETRIEVAL_DOCUMENT", "title": "A title"}
-    np.testing.assert_array_equal(plain, vectors(client.models.embed_content(model=MODEL, contents="x y z", config=config)))  # fmt: skip
+    np.testing.assert_array_equal(
+        plain, vectors(client.models.embed_content(model=MODEL, contents="x y z", config=config))
+    )
 
 
 def test_a_title_counts_under_a_name_without_gemini(client: genai.Client) -> None:
@@ -140,7 +143,9 @@ def test_a_title_counts_under_a_name_without_gemini(client: genai.Client) -> Non
 
 
 def test_a_long_text_is_cut_and_says_so(client: genai.Client) -> None:
-    answer = client.models.embed_content(model=MODEL, contents=[types.Content(parts=[types.Part(text="word " * 600)]), "b"])
+    answer = client.models.embed_content(
+        model=MODEL, contents=[types.Content(parts=[types.Part(text="word " * 600)]), "b"]
+    )
     assert [e.statistics.truncated for e in answer.embeddings] == [True, False]
     assert answer.embeddings[0].statistics.token_count == 512
 
@@ -154,10 +159,14 @@ def test_a_long_text_is_cut_and_says_so(client: genai.Client) -> None:
         ("x", {"output_dimensionality": 0}, "dimension 0"),
         (types.Part.from_bytes(data=b"no picture", mime_type="image/png"), None, "image/png"),
         (types.Part.from_bytes(data=b"\x89PNG\r\n\x1a\nbroken", mime_type="image/png"), None, "requests[0]"),
-        ([types.Content(parts=[types.Part(text="fine")]), types.Content(parts=[types.Part(text=" ")])], None, r"requests[1]"),
+        (
+            [types.Content(parts=[types.Part(text="fine")]), types.Content(parts=[types.Part(text=" ")])],
+            None,
+            r"requests[1]",
+        ),
         ("x", {"http_options": {"extra_body": {"foo": 1}}}, 'Unknown name "foo"'),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_embedded_is_a_client_error_that_says_why(
     client: genai.Client, contents: Any, config: Any, said: str
 ) -> None:
@@ -180,7 +189,9 @@ def test_count_tokens(client: genai.Client) -> None:
 
 def test_models_are_listed_and_told(client: genai.Client) -> None:
     names = [model.name for model in client.models.list(config={"page_size": 2})]
-    assert names == [f"models/{n}" for n in ("tiny", "gemini-embedding-001", "gemini-embedding-2", "gemini-embedding-2-preview")]  # fmt: skip
+    assert names == [
+        f"models/{n}" for n in ("tiny", "gemini-embedding-001", "gemini-embedding-2", "gemini-embedding-2-preview")
+    ]
     card = client.models.get(model=MODEL)
     assert (card.name, card.input_token_limit, card.output_token_limit) == (f"models/{MODEL}", 512, 1)
     assert "embedContent" in card.supported_actions

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -86,18 +86,19 @@ class Engine:
 
     Args:
         settings: which models, and the limits of queue and batches.
+        embedders: of every model of the settings, closed with the engine; made by name when None.
 
     Raises:
         NotFound: a model of the settings does not exist.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, embedders: Mapping[str, Embedder] | None = None) -> None:
         self._limits = settings.limits
         self._names = settings.names
         self._default = settings.model
         self.cache = VectorCache(settings.cache_path, max_items=settings.cache_items) if _caches(settings) else None
         """Vectors of earlier requests, None where none are kept."""
-        self._embedders = {name: Embedder(name, cache=self.cache) for name in settings.models}
+        self._embedders = embedders or {name: Embedder(name, cache=self.cache) for name in settings.models}
         self._queues: dict[Embedder, FairQueue[tuple[_Request, _Item]]] = {
             embedder: FairQueue() for embedder in self._embedders.values()
         }
