@@ -133,8 +133,7 @@ async def _sweep(store: FileStore) -> None:
 async def upload(request: Request) -> Response:
     """Begin a resumable upload, or take a whole file in one request."""
     protocol = _protocol(request)
-    version = request.path_params.get("version")
-    base = f"{origin(request)}/{version}/" if version else f"{origin(request)}/"
+    base = base_of(request)
     if protocol == "resumable":
         return await _start(request, base)
     if protocol == "multipart":
@@ -415,6 +414,12 @@ def origin(request: Request) -> str:
     """`http://host:port` and the path prefix under which the caller sees this server."""
     settings: Settings = request.app.state.settings
     return (settings.public_url or str(request.base_url)).rstrip("/")
+
+
+def base_of(request: Request) -> str:
+    """What stands before `files/ID` in the URI of a file, in the version of the request."""
+    version = request.path_params.get("version")
+    return f"{origin(request)}/{version}/" if version else f"{origin(request)}/"
 
 
 def store_of(request: Request) -> FileStore:

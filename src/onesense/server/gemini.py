@@ -21,6 +21,7 @@ from .dialects import json_response
 from .engine import Engine, Job, plain_name, unknown_model
 from .protojson import Message, parse
 from .routing import versioned, while_connected
+from .settings import Settings
 
 router = APIRouter(tags=["gemini"])
 
@@ -162,7 +163,7 @@ async def opened_jobs(request: Request, model: str, wanted: Sequence[wire.Wanted
     Raises:
         OnesenseError: a file cannot be opened, or a title stands beside a task that takes none.
     """
-    honours = obeys_tasks(request, model)
+    honours = obeys_tasks(request.app.state.settings, model)
     refs = [ref for one in wanted for ref in one.refs]
     async with AsyncExitStack() as stack:
         opened = []
@@ -175,9 +176,9 @@ async def opened_jobs(request: Request, model: str, wanted: Sequence[wire.Wanted
         yield [one.job([next(parts) for _ in one.refs], honours_task=honours) for one in wanted]
 
 
-def obeys_tasks(request: Request, model: str) -> bool:
+def obeys_tasks(settings: Settings, model: str) -> bool:
     """Whether `taskType` and `title` have an effect under this name: not where Google's own model ignores them."""
-    return request.app.state.settings.honours_tasks or not merges(plain_name(model))
+    return settings.honours_tasks or not merges(plain_name(model))
 
 
 def _all_fine(outcomes: Sequence[Any], what: str | None) -> list[Any]:

@@ -25,6 +25,7 @@ _ANSWERS = {
     "EmbedContentResponse": _object(embedding=_EMBEDDING, usageMetadata=_USAGE),
     "BatchEmbedContentsResponse": _object(embeddings={"type": "array", "items": _EMBEDDING}, usageMetadata=_USAGE),
     "CountTokensResponse": _object(totalTokens=_COUNT, promptTokensDetails=_DETAILS),
+    "Operation": _object(name={"type": "string"}, metadata={"type": "object"}),
     "PredictResponse": _object(predictions={"type": "array", "items": _object(embeddings=_EMBEDDING)}),
 }
 _ERROR = _object(error=_object(code={"type": "integer"}, message={"type": "string"}, status={"type": "string"}))
