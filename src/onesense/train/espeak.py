@@ -8,7 +8,12 @@ from __future__ import annotations
 
 import ctypes
 import ctypes.util
+from collections.abc import Mapping
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from functools import cache
+from multiprocessing import get_context
 from typing import Any
 
 import numpy as np
@@ -96,6 +101,34 @@ class Espeak:
         self._library.espeak_Synchronize()
         wave = np.concatenate(self._pieces) if self._pieces else np.zeros(0, np.int16)
         return Spoken(resample(wave.astype(np.float32) / 32768, self._rate_hz), _ascending(self._words))
+
+
+class Speaker:
+    """The synthesiser in a process of its own, because some texts make the library end its process."""
+
+    def __init__(self) -> None:
+        self._process = self._started()
+
+    @staticmethod
+    def _started() -> ProcessPoolExecutor:
+        return ProcessPoolExecutor(1, mp_context=get_context("spawn"))
+
+    def say(self, text: str, voice: str, **manner: int) -> Spoken | None:
+        """`Espeak.say`; None where the library did not survive this text."""
+        try:
+            return self._process.submit(_say, text, voice, manner).result()
+        except BrokenProcessPool:
+            self._process = self._started()
+            return None
+
+
+@cache
+def _espeak() -> Espeak:
+    return Espeak()
+
+
+def _say(text: str, voice: str, manner: Mapping[str, int]) -> Spoken:
+    return _espeak().say(text, voice, **manner)
 
 
 def _ascending(words: list[tuple[int, float]]) -> list[tuple[int, float]]:

@@ -243,7 +243,7 @@ def export(
     with torch.no_grad():
         for name, parameter in student.trunk.named_parameters():
             if name.endswith("up_rank"):
-                parameter *= choice.branches
+                parameter.mul_(choice.branches)
     source = e5.read(sources.path("e5"))
     counts = np.load(pieces)["counts"]
     vocab = json.loads(sources.path("e5_tokenizer").read_text(encoding="utf-8"))["model"]["vocab"]

@@ -35,7 +35,7 @@ from ..evals.packs import Packs
 from ..evals.splits import is_dev_speech, is_dev_story
 from ..types import SAMPLE_RATE_HZ, Array
 from . import sources
-from .espeak import Espeak
+from .espeak import Speaker
 from .importers import whisper
 from .model.ear import Encoder
 
@@ -215,18 +215,20 @@ def _examples(packs: Packs) -> Iterator[Line]:
 
 def synthetic(chosen: Iterable[Line], known: set[str]) -> Iterator[Heard]:
     """The lines, spoken by random voices in random rooms; each line has its own seed, so any can be left out."""
-    espeak = Espeak()
+    speaker = Speaker()
     for i, line in enumerate(chosen):
         key = f"synth-{i:06}"
         if key in known:
             continue
         rng = random.Random(i)
         voice = f"{rng.choice(VOICES[line.language])}+{rng.choice(VARIANTS)}"
-        spoken = espeak.say(
+        spoken = speaker.say(
             line.text, voice, words_per_min=rng.randint(115, 210), pitch=rng.randint(20, 80),
             pitch_range=rng.randint(20, 80),
         )  # fmt: skip
-        if len(spoken.samples) > SAMPLE_RATE_HZ // 5:
+        if spoken is None:
+            log.warning("%s ends espeak-ng (voice %s), left out: %r", key, voice, line.text)
+        elif len(spoken.samples) > SAMPLE_RATE_HZ // 5:
             yield Heard(key, room(spoken.samples, np.random.default_rng(i)), line, spoken.anchors)
 
 

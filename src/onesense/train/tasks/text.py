@@ -78,9 +78,9 @@ class Search:
     def loss(self, student: Student, rng: random.Random) -> Tensor:
         """One source, `batch` pairs, half of them neighbours."""
         name = rng.choices(list(search.WEIGHTS), list(search.WEIGHTS.values()))[0]
-        queries, passages = zip(*self.sources[name].sample(self.batch, rng), strict=True)
-        if rng.random() < self.prefixed:
-            queries, passages = [f"query: {q}" for q in queries], [f"passage: {p}" for p in passages]
+        pairs = self.sources[name].sample(self.batch, rng)
+        before = ("query: ", "passage: ") if rng.random() < self.prefixed else ("", "")
+        queries, passages = [before[0] + q for q, _ in pairs], [before[1] + p for _, p in pairs]
         vectors = student.texts([*queries, *passages])
         x, y = vectors[: len(queries)], vectors[len(queries) :]
         stay = losses.distance(x, student.targets(queries)) + losses.distance(y, student.targets(passages))
