@@ -7,6 +7,7 @@ number, the ear's tokens instead of its states, and data of one's own. `onesense
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import json
@@ -54,7 +55,10 @@ def pack(recipe: Recipe, out: Path, piece_bytes: int = PIECE_BYTES) -> dict[str,
         old.unlink()
     pieces = _Pieces(out, piece_bytes)
     files = {}
-    with tarfile.open(fileobj=pieces, mode="w|gz", compresslevel=4) as tar:  # type: ignore[call-overload]
+    with (
+        gzip.GzipFile(fileobj=pieces, mode="wb", compresslevel=4, mtime=0) as zipped,  # type: ignore[call-overload]
+        tarfile.open(fileobj=zipped, mode="w|") as tar,
+    ):
         for name, content in _contents(recipe):
             member = tarfile.TarInfo(name)
             member.size = files[name] = len(content)
@@ -112,6 +116,8 @@ def unpack(folder: Path, to: Path | None = None) -> tuple[Recipe, Path]:
             tar.extractall(to, filter="data")
     except (tarfile.TarError, EOFError) as cause:
         raise CorruptData(f"the pack in {folder} cannot be unfolded: {cause}") from cause
+    finally:
+        joined.close()
     done.write_text(json.dumps(manifest), encoding="utf-8")
     return recipe, to
 
@@ -210,6 +216,9 @@ class _Pieces:
             self._flush(self.most)
         return len(data)
 
+    def flush(self) -> None:
+        """Nothing: pieces are written when they are full."""
+
     def finish(self) -> None:
         """Write the last piece."""
         if self._buffer:
@@ -240,5 +249,10 @@ class _Joined:
                 self._open = file.open("rb")
             if data := self._open.read(n):
                 return data
-            self._open.close()
+            self.close()
             self._open = None
+
+    def close(self) -> None:
+        """Close the file that is open."""
+        if self._open is not None:
+            self._open.close()

@@ -23,11 +23,9 @@ from typing import Any
 import numpy as np
 
 from ... import media
-from ...engine.backends._mini import soft
-from ...engine.backends._mini.graph import Graph, widen
+from ...engine.backends._mini.graph import widen
 from ...engine.backends._mini.package import Package
-from ...engine.backends._mini.picture import prepare
-from ...engine.backends._mini.senses import SPEECH_LOUD, SPEECH_SHARE, Ears, sound_patches
+from ...engine.backends._mini.senses import Ears, Eye, sound_patches
 from ...errors import InvalidInput, NotFound, OnesenseError
 from ...types import Array, Audio, Image, Part
 
@@ -221,7 +219,7 @@ class Senses:
             InvalidInput: it cannot be decoded, or is neither picture nor sound.
             NotFound: there is neither the file nor a cached one of this name.
         """
-        key = self._index.get(_stamp(part, name), "") or self._index.get(name, "")
+        key = self._index.get(_stamp(part, name), "")
         file = self.cache / f"{key}.npz"
         if not key or not file.is_file():
             key = self._learn(part)
@@ -251,44 +249,15 @@ class Senses:
         return key
 
     def _see(self, picture: Image) -> dict[str, Array]:
-        pooled, grid = self._graph("eye").run(pixels=prepare(picture.pixels)[None])
-        features = np.concatenate([pooled, grid[0]])
-        table = self._table("eye")
-        shares = soft.picture_shares(features @ table["W"].T + table["b"], float(table["temperature"]))
-        return self._arrays("picture", shares @ table["soft"], features, np.zeros((0, 384)))
+        eye, noted = self._once("eye", lambda: _noting(Eye, self._package, "picture"))
+        (seen,) = eye([picture.pixels])
+        return _halves("picture", seen.tokens, noted.last, np.zeros((0, seen.tokens.shape[1])))
 
     def _hear(self, sound: Audio) -> dict[str, Array]:
-        """As `Ears` at run time: where somebody speaks, the ear's tokens stand for those patches."""
-        patches, _ = sound_patches(sound.samples)
-        features, logits = self._graph("sound").run(patches=patches)
-        table = self._table("sound")
-        loud = soft.sigmoid(logits[:, table["speech_rows"]]).max(1)
-        is_speech = (loud > SPEECH_LOUD).mean() >= SPEECH_SHARE
-        shares = soft.sound_shares(logits, table["speech_rows"] if is_speech else None)
-        keep = loud <= SPEECH_LOUD if is_speech else np.ones(len(loud), bool)
-        speech = self._ears()(sound.samples).speech if is_speech else np.zeros((0, 384))
-        return self._arrays("sound", (shares @ table["soft"])[keep], features[keep], speech)
-
-    def _arrays(self, sense: str, words: Array, features: Array, speech: Array) -> dict[str, Array]:
-        bridge = self._bridge()
-        standard = (features - bridge[f"{sense}.mean"]) * bridge[f"{sense}.spread"]
-        halves = {"soft": words, "features": standard, "speech": speech}
-        return {"sense": np.array(sense)} | {k: v.astype(np.float16) for k, v in halves.items()}
-
-    def _graph(self, name: str) -> Graph:
-        def make() -> Graph:
-            return Graph(self._package.file(f"{name}.onnx"), widen(self._package.arrays(f"{name}.npz")), threads=1)
-
-        return self._once(f"{name} graph", make)  # type: ignore[no-any-return]
-
-    def _table(self, name: str) -> dict[str, Array]:
-        return self._once(f"{name} table", lambda: widen(self._package.arrays(f"{name}_table.npz")))  # type: ignore[no-any-return]
-
-    def _bridge(self) -> dict[str, Array]:
-        return self._once("bridge", lambda: widen(self._package.arrays("bridge.npz")))  # type: ignore[no-any-return]
-
-    def _ears(self) -> Ears:
-        return self._once("ears", lambda: Ears(self._package, self._bridge(), 1))  # type: ignore[no-any-return]
+        ears, noted = self._once("ears", lambda: _noting(Ears, self._package, "sound"))
+        heard = ears(sound.samples)
+        keep = np.isin(sound_patches(sound.samples)[1], heard.times_s)  # speech stands for the other patches
+        return _halves("sound", heard.tokens, noted.last[keep], heard.speech)
 
     def _once(self, name: str, make: Any) -> Any:
         if name not in self._made:
@@ -296,8 +265,35 @@ class Senses:
         return self._made[name]
 
 
+class _Noting:
+    """Standardises as the sense does and keeps what it gave last."""
+
+    def __init__(self, standard: Any) -> None:
+        self.standard, self.last = standard, np.zeros((0, 0), np.float32)
+
+    def __call__(self, features: Array) -> Array:
+        self.last = self.standard(features)
+        return self.last
+
+
+def _noting(make: type[Eye] | type[Ears], package: Package, name: str) -> tuple[Any, _Noting]:
+    """A sense whose tokens are bare soft words (its bridge does nothing), and what notes its features."""
+    bridge = widen(package.arrays("bridge.npz"))
+    bridge[f"{name}.gain"] = np.ones_like(bridge[f"{name}.gain"])
+    for part in ("path", "place"):
+        bridge[f"{name}.{part}"] = np.zeros_like(bridge[f"{name}.{part}"])
+    sense = make(package, bridge, 1)
+    sense._standard = noted = _Noting(sense._standard)  # type: ignore[assignment]
+    return sense, noted
+
+
+def _halves(name: str, words: Array, features: Array, speech: Array) -> dict[str, Array]:
+    arrays = {"soft": words, "features": features, "speech": speech}
+    return {"sense": np.array(name)} | {k: v.astype(np.float16) for k, v in arrays.items()}
+
+
 def _stamp(part: Part, name: str) -> str:
-    """Name, size and time of a file, or digest of bytes."""
+    """Name, size and time of a file (its name alone when it is gone), or digest of bytes."""
     if isinstance(part.value, Path):
         if not part.value.is_file():
             return name
