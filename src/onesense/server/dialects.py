@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import uuid
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
@@ -105,7 +106,7 @@ def google_error(code: int, status: str, message: str, details: list[dict[str, A
 def plain_error(dialect: Dialect, status: int, message: str, code: str) -> dict[str, Any]:
     """OpenAI's or Cohere's shape."""
     if dialect is Dialect.COHERE:
-        return {"message": message}
+        return {"id": str(uuid.uuid4()), "message": message}
     kinds = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 429: "rate_limit_error"}
     kind = kinds.get(status, "invalid_request_error" if status < 500 else "server_error")
     code = "invalid_api_key" if code == BadKey.code else code

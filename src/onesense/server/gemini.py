@@ -49,7 +49,7 @@ async def batch_embed_contents(request: Request, model: str) -> Response:
     """Several contents, a vector each, in order. One that fails fails the call, and is named."""
     known_model(request, model, "batchEmbedContents")
     fields = await read_body(request, wire.BATCH_REQUEST)
-    found = await embed(request, model, read_batch(fields, model, most(request)), is_batch=True)
+    found = await embed(request, model, read_batch(fields, model, most(request)), items="requests")
     body = {"embeddings": [wire.embedding(e) for e in found], "usageMetadata": wire.usage(found)}
     return answer(request, body, found)
 
@@ -141,29 +141,43 @@ def read_batch(fields: dict[str, Any], model: str, max_items: int) -> list[wire.
 
 
 async def embed(
-    request: Request, model: str, wanted: Sequence[wire.Wanted], *, is_batch: bool = False
+    request: Request,
+    model: str,
+    wanted: Sequence[wire.Wanted],
+    *,
+    items: str | None = None,
+    honours_task: bool | None = None,
 ) -> list[Embedding]:
     """Vectors of all, in order.
 
+    Args:
+        request: who asks.
+        model: any name that this server answers.
+        wanted: one vector each.
+        items: what an error calls them, such as `requests`; None where there is one only.
+        honours_task: whether task and title count; by default that depends on the name, as `obeys_tasks` says.
+
     Raises:
-        OnesenseError: one of them failed; in a batch the message names the first.
+        OnesenseError: one of them failed; the message names the first.
         ClientDisconnect: the caller left.
     """
-    async with opened_jobs(request, model, wanted) as jobs:
+    async with opened_jobs(request, model, wanted, honours_task=honours_task) as jobs:
         engine: Engine = request.app.state.engine
         work = engine.embed_jobs(jobs, model=plain_name(model), trace=request.state.trace)
         outcomes = await while_connected(request, work)
-    return _all_fine(outcomes, "requests" if is_batch else None)
+    return _all_fine(outcomes, items)
 
 
 @asynccontextmanager
-async def opened_jobs(request: Request, model: str, wanted: Sequence[wire.Wanted]) -> AsyncIterator[list[Job]]:
+async def opened_jobs(
+    request: Request, model: str, wanted: Sequence[wire.Wanted], *, honours_task: bool | None = None
+) -> AsyncIterator[list[Job]]:
     """What the engine is asked, files opened; they are closed behind the `async with`.
 
     Raises:
         OnesenseError: a file cannot be opened, or a title stands beside a task that takes none.
     """
-    honours = obeys_tasks(request.app.state.settings, model)
+    honours = obeys_tasks(request.app.state.settings, model) if honours_task is None else honours_task
     refs = [ref for one in wanted for ref in one.refs]
     async with AsyncExitStack() as stack:
         opened = []
@@ -185,7 +199,7 @@ def _all_fine(outcomes: Sequence[Any], what: str | None) -> list[Any]:
     """The outcomes, none of which is an error."""
     for place, outcome in enumerate(outcomes):
         if isinstance(outcome, OnesenseError):
-            raise wire.fault_of_item(outcome, place) if what else outcome
+            raise wire.fault_of_item(outcome, place, what) if what else outcome
     return list(outcomes)
 
 

@@ -110,6 +110,7 @@ COUNT_REQUEST = Message(
     }
     | _NOT_GENERATED
     | {"instances": Field("any", REFUSED)},
+    one_of=("contents", "generate_content_request"),
 )
 _INSTANCE = Message(
     "TextInstance",
@@ -273,9 +274,9 @@ def counted(found: Sequence[Features]) -> dict[str, Any]:
     }
 
 
-def fault_of_item(error: OnesenseError, place: int) -> OnesenseError:
-    """The same error, naming the entry of `requests` that it belongs to."""
-    named = type(error)(f"requests[{place}]: {error}")
+def fault_of_item(error: OnesenseError, place: int, items: str = "requests") -> OnesenseError:
+    """The same error, naming the entry that it belongs to."""
+    named = type(error)(f"{items}[{place}]: {error}")
     if isinstance(named, InvalidInput):
-        named.violations = ((f"requests[{place}].content", str(error)),)
+        named.violations = ((f"{items}[{place}].content", str(error)),)
     return named

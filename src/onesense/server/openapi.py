@@ -25,6 +25,12 @@ _ANSWERS = {
     "EmbedContentResponse": _object(embedding=_EMBEDDING, usageMetadata=_USAGE),
     "BatchEmbedContentsResponse": _object(embeddings={"type": "array", "items": _EMBEDDING}, usageMetadata=_USAGE),
     "CountTokensResponse": _object(totalTokens=_COUNT, promptTokensDetails=_DETAILS),
+    "CreateEmbeddingResponse": _object(
+        object={"type": "string"}, data={"type": "array"}, model={"type": "string"}, usage={"type": "object"}
+    ),
+    "EmbedByTypeResponse": _object(
+        id={"type": "string"}, response_type={"type": "string"}, embeddings={}, meta={"type": "object"}
+    ),
     "Operation": _object(name={"type": "string"}, metadata={"type": "object"}),
     "PredictResponse": _object(predictions={"type": "array", "items": _object(embeddings=_EMBEDDING)}),
 }

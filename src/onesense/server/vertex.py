@@ -48,7 +48,7 @@ async def batch_embed_contents(request: Request, model: str) -> Response:
     gemini.known_model(request, model, "batchEmbedContents")
     fields = await gemini.read_body(request, wire.BATCH_REQUEST)
     wanted = gemini.read_batch(fields, model, gemini.most(request))
-    found = await gemini.embed(request, model, wanted, is_batch=True)
+    found = await gemini.embed(request, model, wanted, items="requests")
     body = {
         "embeddings": [{"values": e.values, "statistics": _statistics(e)} for e in found],
         "usageMetadata": _usage(found),
@@ -69,7 +69,7 @@ async def predict(request: Request, model: str) -> Response:
     gemini.known_model(request, model, "predict")
     fields = await gemini.read_body(request, wire.PREDICT_REQUEST)
     wanted = _instances(fields, gemini.most(request))
-    found = await gemini.embed(request, model, wanted, is_batch=True)
+    found = await gemini.embed(request, model, wanted, items="requests")
     predictions = [
         {"embeddings": {"values": e.values, "statistics": {"truncated": e.truncated, "token_count": e.n_tokens}}}
         for e in found

@@ -57,7 +57,7 @@ def test_every_error_has_a_shape_in_every_dialect(kind: type[OnesenseError], dia
     elif dialect is OPENAI:
         assert body["error"].keys() == {"message", "type", "param", "code"}
     else:
-        assert body == {"message": "what happened"}
+        assert body == {"id": body["id"], "message": "what happened"}
 
 
 def test_googles_status_follows_from_its_word() -> None:
