@@ -138,4 +138,4 @@ def _announce(url: str, settings: Settings, *, as_json: bool) -> None:
         return
     print(f"onesense serves {', '.join(settings.models)} at {url}", file=sys.stderr)
     print(f'  google-genai: Client(api_key="any", http_options={{"base_url": "{url}"}})', file=sys.stderr)
-    print(f"  names: {', '.join(settings.names)}; API: {url}/docs; stop: Ctrl-C", file=sys.stderr)
+    print(f"  names: {', '.join(settings.names)}; API: {url}/openapi.json; stop: Ctrl-C", file=sys.stderr)

@@ -58,6 +58,8 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=_life(rooms),
         middleware=_middleware(settings, metrics),
         redirect_slashes=False,
+        docs_url=None,  # their pages load scripts from other people's servers
+        redoc_url=None,
     )
     app.state.settings = settings
     app.state.engine = Engine(settings)
@@ -125,7 +127,7 @@ async def _on_refused(request: Request, error: Exception) -> Response:
     dialect, status = _dialect(request), error.status_code
     if called := _METHOD.search(request.url.path):
         return error_response(unknown_model(called["model"], called["version"] or "v1", called["method"]), dialect)
-    message = f"{request.method} {request.url.path}: {error.detail}. The routes are listed at /docs."
+    message = f"{request.method} {request.url.path}: {error.detail}. The routes are listed at /openapi.json."
     if dialect is Dialect.GOOGLE:
         return json_response(google_error(status, _WORDS.get(status, "UNKNOWN"), message), status, error.headers)
     return json_response(plain_error(dialect, status, message, "not_found"), status, error.headers)

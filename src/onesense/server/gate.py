@@ -5,13 +5,14 @@ Plain ASGI, because Starlette's `BaseHTTPMiddleware` costs more than a whole req
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from onesense.errors import MalformedRequest, OnesenseError
+from onesense.errors import MalformedRequest, OnesenseError, Unavailable
 
 from .access import ANONYMOUS, ApiKey, Keyring, RateLimits, check_host, is_open, presented_key
 from .dialects import dialect_of, error_response
@@ -64,6 +65,11 @@ class Gate:
             if answer.status:
                 raise
             await error_response(error, dialect)(scope, receive, answer)
+        except asyncio.CancelledError:  # the server's patience with a shutdown is over
+            if not answer.status:
+                going = Unavailable("the server is going down: try again, or ask another one")
+                await error_response(going, dialect)(scope, receive, answer)
+            raise
         finally:
             self._observe(scope, answer.status, time.perf_counter() - start_s)
 

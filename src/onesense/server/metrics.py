@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import generate_latest
 from starlette.types import Scope
@@ -17,6 +19,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self._children: dict[tuple[Any, ...], Any] = {}
         labels = ("route", "dialect", "code")
         self._requests = Counter("onesense_requests", "Requests answered.", labels, registry=self.registry)
         self._seconds = Histogram(
@@ -52,13 +55,20 @@ class Metrics:
         route = getattr(scope.get("route"), "path", "none")
         state = scope["state"]
         trace = state["trace"]
-        self._requests.labels(route, state["dialect"].value, str(status)).inc()
-        self._seconds.labels(route).observe(seconds)
+        self._of(self._requests, route, state["dialect"].value, str(status)).inc()
+        self._of(self._seconds, route).observe(seconds)
         for stage, spent in trace.stages.items():
-            self._stages.labels(stage).inc(spent)
+            self._of(self._stages, stage).inc(spent)
         for modality, n_tokens in trace.n_tokens.items():
-            self._tokens.labels(modality).inc(n_tokens)
+            self._of(self._tokens, modality).inc(n_tokens)
         self._vectors.inc(trace.n_vectors)
+
+    def _of(self, metric: Any, *labels: str) -> Any:
+        """The counter of these labels; prometheus-client would look it up under a lock, for each request anew."""
+        key = (metric, *labels)
+        if key not in self._children:
+            self._children[key] = metric.labels(*labels)
+        return self._children[key]
 
     def render(self) -> bytes:
         """Everything in Prometheus' text format."""
