@@ -57,10 +57,10 @@ def command(
     elif pack is not None:
         _pack(_recipe(given), pack, as_json=as_json)
     else:
-        _require_torch()
-        from onesense.train.run import Plan, smoke as reduced  # noqa: I001
-
         recipe, root = _start(given, from_)
+        from onesense.train.run import Plan
+        from onesense.train.run import smoke as reduced
+
         name = given[0] if given else "packed"
         target = out or Path("runs") / Path(name).stem
         recipe, steps = (reduced(recipe), 2) if smoke else (recipe, steps)
@@ -120,6 +120,7 @@ def _start(given: list[str], packed: Path | None) -> tuple[Recipe, Path]:
     """The recipe and the folder that its paths start from."""
     if packed is None:
         return _recipe(given), Path()
+    _require_torch()
     from onesense.train.travel import unpack
 
     recipe, root = unpack(packed.expanduser())

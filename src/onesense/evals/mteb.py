@@ -184,7 +184,7 @@ def meta(model: Embeds | str = "onesense-mini", dim: int | None = None) -> Any:
         public_training_data=None, framework=["ONNX", "NumPy"], similarity_fn_name=ScoringFunction.COSINE,
         use_instructions=bool(info.prompts), training_datasets=TRAINED_ON if is_ours else None,
         adapted_from="intfloat/multilingual-e5-small" if is_ours else None,
-        modalities=[name for name in ("text", "image", "audio") if name in info.modalities],  # type: ignore[misc]
+        modalities=[name for name in ("text", "image", "audio") if name in info.modalities],
     )  # fmt: skip
 
 
