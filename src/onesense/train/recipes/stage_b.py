@@ -11,7 +11,7 @@ recipe = Recipe(
     tasks={
         "parallel": {"batch": 14},
         "retain": {"batch": 10},
-        "search": {"batch": 10},
+        "search": {"batch": 8},
         "similarity": {"batch": 12},
         "pictures": {"batch": 12, "edited": 6},
         "composed": {"batch": 10},
