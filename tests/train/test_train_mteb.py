@@ -49,7 +49,7 @@ def retrieval(corpus: dict[str, str], queries: dict[str, str], right: dict[str, 
                 "relevant_docs": {q: {d: 1} for q, d in right.items()},
                 "top_ranked": None,
             }
-            self.dataset = {"default": {"test": split}}
+            self.dataset = {"default": dict.fromkeys(self.metadata.eval_splits, split)}
             self.data_loaded = True
 
     return Own()

@@ -19,12 +19,16 @@ def command(
     model: Model = DEFAULT_MODEL,
     limit: Annotated[int | None, typer.Option("--limit", min=2, help="Most items of a set, for a quick look.")] = None,
     seed: Annotated[int, typer.Option("--seed", help="For what is drawn at random.")] = 0,
+    mteb: Annotated[bool, typer.Option("--mteb", help="The names are official tasks, measured by mteb.")] = False,
     overlap: Annotated[bool, typer.Option("--overlap", help="Only look for leaks: no model.")] = False,
     as_json: Json = False,
 ) -> None:
     """Measure a model on the development sets; prints a Markdown table. Exit 3 when a task could not be measured."""
     if overlap:
         _leaks(data, limit, as_json=as_json)
+        return
+    if mteb:
+        _official(model, tasks or [], as_json=as_json)
         return
     from onesense.evals.run import evaluate
 
@@ -48,3 +52,19 @@ def _leaks(data: Path | None, limit: int | None, *, as_json: bool) -> None:
 
     report = near.check(Packs(data), most=limit)
     print_json(report.to_dict()) if as_json else print("\n".join(report.lines()))
+
+
+def _official(model: str, names: list[str], *, as_json: bool) -> None:
+    """Main scores of official tasks."""
+    from onesense.errors import InvalidInput
+    from onesense.evals import mteb
+
+    if not names:
+        raise InvalidInput("name the official tasks or benchmarks: onesense eval --mteb STS17 SIB200Classification")
+    scores = {found.task_name: float(found.get_score()) for found in mteb.run(model, names).task_results}
+    if as_json:
+        print_json({"model": model, "scores": scores})
+        return
+    from .screen import print_table
+
+    print_table(("task", "main score"), [(name, f"{score:.4f}") for name, score in scores.items()])

@@ -184,6 +184,7 @@ def meta(model: Embeds | str = "onesense-mini", dim: int | None = None) -> Any:
         public_training_data=None, framework=["ONNX", "NumPy"], similarity_fn_name=ScoringFunction.COSINE,
         use_instructions=bool(info.prompts), training_datasets=TRAINED_ON if is_ours else None,
         adapted_from="intfloat/multilingual-e5-small" if is_ours else None,
+        extra_requirements_groups=(),  # mteb's own decoders (torchvision, torchaudio) are not needed: ours read the media
         modalities=[name for name in ("text", "image", "audio") if name in info.modalities],
     )  # fmt: skip
 
