@@ -85,6 +85,11 @@ train-sources: $(STAMP)train ## Fetch and check the networks that the bundled mo
 test-train: $(STAMP)dev $(STAMP)train ## Run the tests of the training code (needs train-sources)
 	$(BIN)/python -m pytest -q -m '' tests/train
 
+.PHONY: test-clients
+test-clients: $(STAMP)dev ## Run every client of the APIs we answer, fresh from its registry, against a started server
+	$(BIN)/python tests/http/clients/run.py
+	$(BIN)/python tests/http/clients/run.py --model onesense-mini
+
 .PHONY: release
 release: test ## Check everything, then build wheel and source archive into dist/
 	rm -rf dist

@@ -4,8 +4,8 @@ import os
 
 os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # its price list would be fetched from GitHub
 
-import litellm  # noqa: E402  # it reads that variable when it is imported
-from case import answer, must_raise, task  # noqa: E402
+import litellm  # it reads that variable when it is imported
+from case import answer, must_raise, task
 
 litellm.telemetry = False
 
