@@ -82,13 +82,17 @@ train-sources: $(STAMP)train ## Fetch and check the networks that the bundled mo
 	$(BIN)/python -m onesense.train.sources
 
 .PHONY: test-train
-test-train: $(STAMP)dev $(STAMP)train ## Run the tests of the training code (needs train-sources)
+test-train: $(STAMP)dev $(STAMP)train $(STAMP)eval ## Run the tests of the training code (needs train-sources)
 	$(BIN)/python -m pytest -q -m '' tests/train
 
 .PHONY: test-clients
 test-clients: $(STAMP)dev ## Run every client of the APIs we answer, fresh from its registry, against a started server
 	$(BIN)/python tests/http/clients/run.py
 	$(BIN)/python tests/http/clients/run.py --model onesense-mini
+
+.PHONY: train-smoke
+train-smoke: $(STAMP)dev $(STAMP)train ## Two steps of every training task on made-up data (needs train-sources)
+	$(BIN)/python -m pytest -q -m '' tests/train/test_train_run.py -k smoke
 
 .PHONY: release
 release: test ## Check everything, then build wheel and source archive into dist/

@@ -175,16 +175,21 @@ def meta(model: Embeds | str = "onesense-mini", dim: int | None = None) -> Any:
 
     from ..engine import models
 
+    class Meta(ModelMeta):
+        """Asks for no torchvision and torchaudio: media go through our own decoders."""
+
+        def _check_requirements(self) -> None:
+            return
+
     info = models.info(model) if isinstance(model, str) else model.info
     is_ours = info.name == "onesense-mini"
-    return ModelMeta(
+    return Meta(
         loader=Encoder, loader_kwargs={"dim": dim} if dim else {}, name=f"onesense/{info.name}", revision=info.revision,
         release_date=None, languages=None, n_parameters=None, memory_usage_mb=None, max_tokens=info.max_tokens,
         embed_dim=dim or info.dim, license=LICENCES.get(info.licence), open_weights=True, public_training_code=None,
         public_training_data=None, framework=["ONNX", "NumPy"], similarity_fn_name=ScoringFunction.COSINE,
         use_instructions=bool(info.prompts), training_datasets=TRAINED_ON if is_ours else None,
         adapted_from="intfloat/multilingual-e5-small" if is_ours else None,
-        extra_requirements_groups=(),  # mteb's own decoders (torchvision, torchaudio) are not needed: ours read the media
         modalities=[name for name in ("text", "image", "audio") if name in info.modalities],
     )  # fmt: skip
 
