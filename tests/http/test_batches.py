@@ -23,6 +23,7 @@ from google.genai import types
 import media_samples
 from onesense import Content, Embedder, Part
 from onesense.server.access import ApiKey
+from onesense.server.batchstore import BatchRow, BatchStore, NewBatch
 from running_server import running
 
 pytestmark = pytest.mark.filterwarnings("ignore:batches.create_embeddings")  # the SDK calls its own method experimental
@@ -358,3 +359,48 @@ def test_a_killed_server_goes_on_where_it_was(tmp_path: Path, embedder: Embedder
 def _done(client: httpx.Client, name: str) -> int:
     stats = _answer(client, f"/v1/{name}")["metadata"]["batchStats"]
     return int(stats["requestCount"]) - int(stats["pendingRequestCount"])
+
+
+# --- what a batch survives --------------------------------------------------------------------------------------------
+
+
+def _left_behind(folder: Path, model: str = "models/tiny") -> tuple[BatchStore, BatchRow]:
+    """A batch that a server left behind."""
+    store = BatchStore(folder / "batches", 3_600.0)
+    lines = [json.dumps(text(f"left {n}")).encode() for n in range(3)]
+    return store, store.create(NewBatch("anonymous", model, "http://h/v1/"), lines)
+
+
+def test_a_request_that_kills_the_server_is_left_out_in_the_end(tmp_path: Path) -> None:
+    store, batch = _left_behind(tmp_path)
+    for _ in range(4):  # begun four times, settled never: twice as a group, twice alone
+        batch = store.attempt(batch)
+    store.close()
+    with running(tmp_path) as base, httpx.Client(base_url=base, trust_env=False) as client:
+        found = wait_http(client, f"batches/{batch.id}")
+    items = found["response"]["inlinedResponses"]["inlinedResponses"]
+    assert "died twice" in items[0]["error"]["message"]
+    assert ["response" in item for item in items] == [False, True, True]
+
+
+def test_a_batch_whose_model_is_gone_fails(tmp_path: Path) -> None:
+    store, batch = _left_behind(tmp_path, "models/yesterday")
+    store.close()
+    with running(tmp_path) as base, httpx.Client(base_url=base, trust_env=False) as client:
+        found = wait_http(client, f"batches/{batch.id}")
+        assert found["metadata"]["state"] == "BATCH_STATE_FAILED"
+        assert "yesterday" in found["error"]["message"]
+        name = create(client, [text("the next one")])["name"]
+        assert wait_http(client, name)["metadata"]["state"] == "BATCH_STATE_SUCCEEDED"
+
+
+def test_an_orderly_stop_loses_nothing(tmp_path: Path, embedder: Embedder) -> None:
+    texts = [f"line {n} " * 20 for n in range(300)]
+    with running(tmp_path) as base, httpx.Client(base_url=base, trust_env=False) as client:
+        name = create(client, [text(t, outputDimensionality=4) for t in texts])["name"]
+        while _done(client, name) == 0:
+            time.sleep(0.01)
+    with running(tmp_path) as base, httpx.Client(base_url=base, trust_env=False) as client:
+        items = wait_http(client, name)["response"]["inlinedResponses"]["inlinedResponses"]
+    vectors = np.array([item["response"]["embedding"]["values"] for item in items])
+    np.testing.assert_allclose(vectors, embedder.embed(texts, 4), atol=1e-6)

@@ -21,7 +21,7 @@ from google.genai import errors as genai_errors
 import media_samples
 from onesense import Content, Embedder, Part
 from onesense.server.access import ApiKey
-from onesense.server.settings import ServerLimits
+from onesense.server.settings import ServerLimits, UrlFetching
 from running_server import running
 
 ANN, BOB = {"x-goog-api-key": "ann-secret"}, {"x-goog-api-key": "bob-secret"}
@@ -475,3 +475,13 @@ def test_an_error_does_not_tell_where_files_lie(http: httpx.Client, data_dir: Pa
     assert str(data_dir) not in answer.text
     assert "/blobs" not in answer.text
     assert "the uploaded file" in message
+
+
+def test_inner_addresses_are_never_fetched_where_fetching_is_on(tmp_path: Path) -> None:
+    inner = ["https://127.0.0.1/a.png", "https://169.254.169.254/latest", "https://[::1]/a", "http://example.com/a.png"]
+    with running(tmp_path, urls=UrlFetching(is_on=True)) as base:
+        for uri in inner:
+            body = {"content": {"parts": [{"fileData": {"fileUri": uri}}]}}
+            answer = httpx.post(f"{base}/v1/models/tiny:embedContent", json=body, trust_env=False)
+            assert "is not fetched" in error_of(answer, 400, "INVALID_ARGUMENT")
+    assert list((tmp_path / "files" / "partial").iterdir()) == []

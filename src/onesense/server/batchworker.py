@@ -7,6 +7,7 @@ line, so the work survives a restart, a deleted input file and `kill -9`.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -16,6 +17,7 @@ from typing import Any, BinaryIO, TypeVar
 
 import orjson
 
+from ..engine.faults import faults
 from ..errors import Busy, InvalidInput, MalformedRequest, NotFound, OnesenseError, StorageFull, Unavailable
 from ..types import Embedding
 from ..vectors import check_dim
@@ -36,6 +38,7 @@ _IDLE_S = 1.0  # between two looks for work of another process, or for a lock th
 _GIVE_UP = 2  # attempts at a single line that the server died of
 
 _Out = TypeVar("_Out")
+_log = logging.getLogger(__name__)
 
 RPC_CODES = {
     "CANCELLED": 1, "UNKNOWN": 2, "INVALID_ARGUMENT": 3, "DEADLINE_EXCEEDED": 4, "NOT_FOUND": 5, "ALREADY_EXISTS": 6,
@@ -86,14 +89,24 @@ class Worker:
             while not lock.take():  # noqa: ASYNC110  # another process holds it, and no event comes from there
                 await asyncio.sleep(_IDLE_S)
             while True:
-                if (batch := self._store.next()) is not None:
-                    await self._work(batch)
+                if await self._step():
                     continue
                 self._new.clear()
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._new.wait(), _IDLE_S)
         finally:
             lock.release()
+
+    async def _step(self) -> bool:
+        """Work on the next batch, if there is one; whether it could be worked on."""
+        try:
+            batch = self._store.next()
+            if batch is not None:
+                await self._work(batch)
+        except OnesenseError:  # the database cannot be written, on a full disk for one: try again in a moment
+            _log.exception("the batches cannot be worked on")
+            return False
+        return batch is not None
 
     async def _work(self, batch: BatchRow) -> None:
         """Bring one batch to its end, or to where it is stopped."""
@@ -112,6 +125,10 @@ class Worker:
             self._store.fail(batch, *_told(error))
         except OSError as error:
             self._store.fail(batch, *_told(StorageFull(f"the disk of the server failed: {error.strerror}")))
+        except faults():  # a bug of ours ends one batch, not all that come after it
+            _log.exception("batches/%s failed", batch.id)
+            bug = OnesenseError("an internal error occurred; the server's log says more")
+            self._store.fail(batch, *_told(bug))
 
     async def _lines(self, batch: BatchRow) -> None:
         width = self._engine.info(batch.model).dim
