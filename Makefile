@@ -94,6 +94,14 @@ test-clients: $(STAMP)dev ## Run every client of the APIs we answer, fresh from 
 train-smoke: $(STAMP)dev $(STAMP)train ## Two steps of every training task on made-up data (needs train-sources)
 	$(BIN)/python -m pytest -q -m '' tests/train/test_train_run.py -k smoke
 
+.PHONY: test-http
+test-http: $(STAMP)dev $(STAMP)demo ## Run the tests that start servers: official clients, conformance page, files, batches
+	$(BIN)/python -m pytest -q tests/http
+
+.PHONY: fuzz-http
+fuzz-http: $(STAMP)dev ## Send what our OpenAPI allows, and what it does not (Schemathesis): no answer may be a 5xx
+	$(BIN)/python -m pytest -q -m slow tests/http/test_fuzz.py
+
 .PHONY: release
 release: test ## Check everything, then build wheel and source archive into dist/
 	rm -rf dist

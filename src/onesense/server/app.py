@@ -26,6 +26,7 @@ from starlette.responses import Response
 from onesense import __version__
 from onesense.errors import MalformedRequest, OnesenseError
 
+from . import openapi
 from .dialects import Dialect, error_response, google_error, json_response, plain_error
 from .engine import Engine, unknown_model
 from .gate import Gate
@@ -51,7 +52,7 @@ def create_app(settings: Settings) -> FastAPI:
     """
     rooms = [import_module(f"{__package__}.{name}") for name in ROOMS if find_spec(f"{__package__}.{name}")]
     metrics = Metrics()
-    app = FastAPI(
+    app = _App(
         title="Onesense",
         version=__version__,
         description="Google's, OpenAI's and Cohere's embedding APIs, answered by a model of this machine.",
@@ -73,6 +74,16 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_exception_handler(HTTPException, _on_refused)
     app.add_exception_handler(Exception, _on_bug)
     return app
+
+
+class _App(FastAPI):
+    """FastAPI, whose OpenAPI tells what is read and answered by hand as well."""
+
+    def openapi(self) -> dict[str, Any]:
+        """The schema, made at the first call."""
+        if self.openapi_schema is None:
+            self.openapi_schema = openapi.complete(super().openapi(), self.state.settings.names)
+        return self.openapi_schema
 
 
 def _life(rooms: list[ModuleType]) -> Callable[[FastAPI], Any]:

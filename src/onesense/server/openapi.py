@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from typing import Any
 
+from .dialects import Dialect, dialect_of
 from .protojson import Message
 
 _NUMBERS = {"type": "array", "items": {"type": "number"}}
@@ -34,7 +37,12 @@ _ANSWERS = {
     "Operation": _object(name={"type": "string"}, metadata={"type": "object"}),
     "PredictResponse": _object(predictions={"type": "array", "items": _object(embeddings=_EMBEDDING)}),
 }
-_ERROR = _object(error=_object(code={"type": "integer"}, message={"type": "string"}, status={"type": "string"}))
+_TEXT = {"type": "string"}
+_ERRORS = {
+    Dialect.GOOGLE: _object(error=_object(code={"type": "integer"}, message=_TEXT, status=_TEXT)),
+    Dialect.OPENAI: _object(error=_object(message=_TEXT, type=_TEXT, param={"type": ["string", "null"]}, code=_TEXT)),
+    Dialect.COHERE: _object(message=_TEXT),
+}
 
 
 def route(message: Message, answer: str) -> dict[str, Any]:
@@ -44,6 +52,32 @@ def route(message: Message, answer: str) -> dict[str, Any]:
     return {"openapi_extra": {"requestBody": body}, "responses": {200: fine, "default": error()}}
 
 
-def error() -> dict[str, Any]:
-    """Google's error shape."""
-    return {"description": "An error, in Google's shape", "content": {"application/json": {"schema": _ERROR}}}
+def error(dialect: Dialect = Dialect.GOOGLE) -> dict[str, Any]:
+    """The answer of a dialect to what went wrong."""
+    return {"description": "An error", "content": {"application/json": {"schema": _ERRORS[dialect]}}}
+
+
+def complete(api: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    """The OpenAPI that FastAPI made, with what it cannot know: version words, names of models, errors, keys.
+
+    Args:
+        api: changed in place.
+        names: of the models that are served.
+    """
+    known = {"version": ["v1", "v1beta"], "model": sorted(names)}
+    for path, methods in api["paths"].items():
+        for operation in methods.values():
+            told = {p["name"]: p for p in operation.setdefault("parameters", [])}
+            for name in re.findall(r"{(\w+)}", path):
+                if name not in told:
+                    told[name] = {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+                    operation["parameters"].append(told[name])
+                if name in known:
+                    told[name]["schema"] = {"type": "string", "enum": known[name]}
+            operation["responses"].pop("422", None)  # FastAPI's own shape, which nobody here answers
+            operation["responses"]["default"] = error(dialect_of(path, {}))
+    schemes = api.setdefault("components", {}).setdefault("securitySchemes", {})
+    schemes["key"] = {"type": "apiKey", "in": "header", "name": "x-goog-api-key"}
+    schemes["bearer"] = {"type": "http", "scheme": "bearer"}
+    api["security"] = [{}, {"key": []}, {"bearer": []}]
+    return api
