@@ -1,4 +1,4 @@
-"""Choose the two constants of the head on the development sets: how strong the concepts are, how much is detail.
+"""Choose the constants of the head on the development sets: how strong concepts are, how much is detail, how centred.
 
     python -m onesense.train.choose FOLDER --data ../shared/data --limit 400
 
@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from .export import Choice, write_manifest
 TASKS = ("captions", "caltech101", "sounds", "stories", "composed", "tables", "sts", "matryoshka")
 SKIPS = (0.0, 0.15, 0.3, 0.45, 0.6)
 DETAILS = (0.0, 0.05, 0.1, 0.2)
+CENTRINGS = (0.0, 0.25, 0.75, 1.0)
 
 
 class Remembering:
@@ -52,9 +54,11 @@ class Remembering:
 
     def _head(self, known: Sequence[tuple[Array, Any]]) -> Array:
         bridge = self.backend._bridge | {"head.skip": np.float32(self.choice.skip)}
+        bridge["head.centring"] = np.float32(self.choice.centring)
         pooled, items = np.stack([row for row, _ in known]), [item for _, item in known]
         skip, share = np.stack([i.concept for i in items]), np.array([[i.share] for i in items], np.float32)
-        joined = compose.joined(pooled, skip, share, bridge) @ bridge["head.rotation"]
+        senses = np.stack([i.senses for i in items])
+        joined = compose.joined(pooled, skip, share, senses, bridge) @ bridge["head.rotation"]
         joined /= np.linalg.norm(joined, axis=1, keepdims=True)
         portion = self.choice.detail
         fine = np.stack([i.detail for i in items])
@@ -67,6 +71,7 @@ def apply(folder: Path, choice: Choice) -> None:
     with np.load(folder / "bridge.npz") as stored:
         bridge = dict(stored)
     bridge["head.skip"], bridge["head.detail"] = np.float32(choice.skip), np.float32(choice.detail)
+    bridge["head.centring"] = np.float32(choice.centring)
     np.savez(folder / "bridge.npz", **bridge)
     write_manifest(folder)
 
@@ -82,12 +87,18 @@ def main() -> None:
     parser.add_argument("--tasks", nargs="*", default=TASKS)
     options = parser.parse_args()
     model = Remembering(Backend(Package(options.folder)))
-    choices = [Choice(s, 0.1) for s in SKIPS] + [Choice(0.3, d) for d in DETAILS]
+    usual = Choice()
+    choices = [replace(usual, skip=s) for s in SKIPS] + [replace(usual, detail=d) for d in DETAILS]
+    choices += [replace(usual, centring=c) for c in CENTRINGS]
     for choice in choices:
         model.choice = choice
         report = evaluate(model, options.data, options.tasks, limit=options.limit)
         values = [f"{t.task.name}:{r.name}:{r.metric}={r.value:.3f}" for t in report.tasks for r in t.results]
-        sys.stdout.write(f"skip {choice.skip} detail {choice.detail} " + " ".join(values).replace(" ", "_") + "\n")
+        sys.stdout.write(
+            f"skip {choice.skip} detail {choice.detail} centring {choice.centring} "
+            + " ".join(values).replace(" ", "_")
+            + "\n"
+        )
         sys.stdout.flush()
 
 

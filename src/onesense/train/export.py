@@ -20,14 +20,13 @@ from typing import Any, cast
 import numpy as np
 import torch
 
-from ..engine.backends._mini import compose
 from ..engine.backends._mini.ear import Adapter
 from ..engine.backends._mini.package import FORMAT
 from ..engine.backends._mini.tokenizer import pack
 from ..evals.packs import Packs
 from ..types import Array
-from . import graphs, sources, vocabulary
-from .concepts import Table
+from . import centre, graphs, sources, vocabulary
+from .concepts import Table, unit
 from .data import senses, texts
 from .head import fit_rotation
 from .importers import e5, whisper
@@ -45,6 +44,8 @@ class Choice:
 
     skip: float = 0.45
     detail: float = 0.05
+    centring: float = 0.5
+    """How much of what sets a sense apart from text is taken away, 0..1."""
     branches: float = 0.5
     """How much of the trained branches is kept, 0..1: between the imported and the trained trunk (Wortsman et al. 2022,
     arXiv:2109.01903). Half keeps STS-B within half a point of the imported model and loses nothing else."""
@@ -169,24 +170,24 @@ def write_eye(table: Table, out: Path) -> None:
     _save(out / "eye.npz", compact({k: v for k, v in weights.items() if k not in ("rows", "bias")}))
 
 
-def write_bridge(student: Student, features: Path, choice: Choice, out: Path) -> None:
-    """Bridge and head, with the rotation fitted on the trained trunk's own vectors."""
+def write_bridge(student: Student, features: Path, ear: Path, choice: Choice, out: Path) -> None:
+    """Bridge and head, with the rotation and the centres fitted on the trained trunk's own vectors."""
     bridge: dict[str, Array] = {k: v.detach().numpy() for k, v in student.bridge.named().items()}
     packs = senses.pictures(features)
     clips = senses.sounds(features)
-    for name, sense in (
-        ("picture", senses.picture_sense(features, packs)),
-        ("sound", senses.sound_sense(features, clips)),
-    ):
+    of_pictures, of_sounds = senses.picture_sense(features, packs), senses.sound_sense(features, clips)
+    for name, sense in (("picture", of_pictures), ("sound", of_sounds)):
         bridge[f"{name}.mean"], bridge[f"{name}.spread"] = sense.mean, (0.3 / sense.deviation).astype(np.float32)
     pairs = _pairs(5_000)
     left, right = (_unit_texts(student, [p[side] for p in pairs]) for side in (0, 1))
     bridge["head.mean"] = np.concatenate([left, right]).mean(0)
     bridge |= {"head.skip": np.array(choice.skip, np.float32), "head.detail": np.array(choice.detail, np.float32)}
-    none = np.zeros((1, 384), np.float32), np.zeros((1, 1), np.float32)
-    bridge["head.rotation"] = fit_rotation(
-        *(compose.joined(x, *none, bridge).astype(np.float32) for x in (left, right))
-    )
+    bridge |= {"head.centring": np.zeros((), np.float32), "head.centre": np.zeros((3, 384), np.float32)}
+    one, other = (centre.joined(x, bridge) for x in (left, right))
+    bridge["head.rotation"] = fit_rotation(one, other)
+    parts = centre.examples(student, (of_pictures, packs), (of_sounds, clips), ear)
+    bridge["head.centre"] = centre.gaps(student, parts, unit(other).mean(0), bridge)
+    bridge["head.centring"] = np.array(choice.centring, np.float32)
     exact = {k: v for k, v in bridge.items() if k.startswith("head") or k.endswith((".mean", ".spread"))}
     _save(out / "bridge.npz", exact | compact({k: v for k, v in bridge.items() if k not in exact}))
 
@@ -253,7 +254,7 @@ def export(
     _save(out / "word_weights.npz", {"idf": vocabulary.idf(counts[ids]).astype(np.float16)})
     write_trunk(student, source, out)
     write_senses(features, ear, out)
-    write_bridge(student, features, choice, out)
+    write_bridge(student, features, ear, choice, out)
     return write_manifest(out)
 
 
@@ -265,9 +266,12 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=Path, required=True)
     parser.add_argument("--skip", type=float, default=Choice().skip)
     parser.add_argument("--detail", type=float, default=Choice().detail)
+    parser.add_argument("--centring", type=float, default=Choice().centring)
     parser.add_argument("--branches", type=float, default=Choice().branches)
     o = parser.parse_args()
-    manifest = export(o.checkpoint, o.features, o.ear, o.pieces, o.out, Choice(o.skip, o.detail, o.branches))
+    manifest = export(
+        o.checkpoint, o.features, o.ear, o.pieces, o.out, Choice(o.skip, o.detail, o.centring, o.branches)
+    )
     for name, file in manifest["files"].items():
         sys.stdout.write(f"{file['bytes'] / MB:8.2f} MB  {name}\n")
     total = sum(f["bytes"] for f in manifest["files"].values()) / MB

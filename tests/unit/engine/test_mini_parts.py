@@ -72,10 +72,14 @@ def test_picture_shares_are_a_softmax():
 
 def test_joined_takes_half_the_mean_away_and_adds_the_concept():
     mean = np.array([0.6, 0.0], np.float32)
-    bridge = {"head.mean": mean, "head.skip": np.float32(0.5)}
+    centre = np.array([[0.2, 0.0], [0.0, 0.0], [0.0, 0.4]], np.float32)
+    bridge = {"head.mean": mean, "head.skip": np.float32(0.5), "head.centring": np.float32(0.5), "head.centre": centre}
     pooled = np.array([[3.0, 4.0]], np.float32)
     concept, share = np.array([[0.0, 1.0]], np.float32), np.array([[0.5]], np.float32)
-    assert np.allclose(compose.joined(pooled, concept, share, bridge), [[0.6 - 0.3, 0.8 + 0.25]])
+    words_only = compose.joined(pooled, concept, share, np.zeros((1, 3), np.float32), bridge)
+    assert np.allclose(words_only, [[0.6 - 0.3, 0.8 + 0.25]])
+    half_picture_half_speech = compose.joined(pooled, concept, share, np.array([[0.5, 0, 0.5]], np.float32), bridge)
+    assert np.allclose(words_only - half_picture_half_speech, [[0.05, 0.1]])
 
 
 def test_soft_tokens_of_the_whole_alone_take_the_first_place():

@@ -46,18 +46,22 @@ class _Sequence:
     """Concept vectors with their weights."""
     looks: dict[str, list[Array]] = field(default_factory=dict)
     """`picture` and `sound` features for the detail part."""
+    senses: dict[str, int] = field(default_factory=dict)
+    """Tokens that each of `compose.SENSES` brought."""
     n_parts: int = 0
     left: int = MAX_TOKENS - 2
     truncated: bool = False
 
-    def add(self, modality: str, tokens: Array) -> None:
-        """Append tokens, as many as still fit."""
+    def add(self, modality: str, tokens: Array, sense: str | None = None) -> None:
+        """Append tokens, as many as still fit; `sense` is what brought them, None for words."""
         taken = tokens[: self.left]
         self.truncated |= len(taken) < len(tokens)
         if len(taken):
             self.spans.append(taken)
             self.left -= len(taken)
             self.usage[modality] = self.usage.get(modality, 0) + len(taken)
+            if sense:
+                self.senses[sense] = self.senses.get(sense, 0) + len(taken)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,6 +71,8 @@ class _Prepared:
     """float32 [384], weighted mean of unit concept vectors, unit or zero."""
     share: float
     """How much of the content the concepts stand for, 0..1."""
+    senses: Array
+    """float32 [3], share of the tokens that each of `compose.SENSES` brought."""
     detail: Array
     """float32 [2688], unit or zero."""
 
@@ -111,10 +117,10 @@ class Backend:
             self._add(sequence, modality, value)
         if not sequence.spans:
             raise EmptyInput("there is nothing to embed: no word, no sample, no pixel")
+        payload = self._finish(sequence)
         first = next(iter(sequence.usage))
         sequence.usage[first] += 2  # <s> and </s>
-        n_tokens = sum(sequence.usage.values())
-        return Features(self._finish(sequence), n_tokens, sequence.usage, sequence.truncated)
+        return Features(payload, sum(sequence.usage.values()), sequence.usage, sequence.truncated)
 
     def _add(self, sequence: _Sequence, modality: str, value: Decoded) -> None:
         adders: dict[type, Callable[..., None]] = {
@@ -131,41 +137,42 @@ class Backend:
 
     def _add_picture(self, sequence: _Sequence, modality: str, picture: Image) -> None:
         (seen,) = self._eye([picture.pixels])
-        sequence.add(modality, np.concatenate([self._bridge["picture.prefix"], seen.tokens]))
+        sequence.add(modality, np.concatenate([self._bridge["picture.prefix"], seen.tokens]), "picture")
         self._note_seen(sequence, [seen])
 
     def _add_sound(self, sequence: _Sequence, modality: str, sound: Audio) -> None:
         heard = self._hear(sequence, sound)
         if len(heard.speech):
-            sequence.add(modality, heard.speech)
+            sequence.add(modality, heard.speech, "speech")
         if len(heard.tokens):
-            sequence.add(modality, np.concatenate([self._bridge["sound.prefix"], heard.tokens]))
+            sequence.add(modality, np.concatenate([self._bridge["sound.prefix"], heard.tokens]), "sound")
         self._note_heard(sequence, heard)
 
     def _add_video(self, sequence: _Sequence, modality: str, video: Video) -> None:
-        events: list[tuple[float, Array]] = []
+        events: list[tuple[float, Array, str]] = []
         if len(video.frames):
             seen = self._eye(list(video.frames[: sequence.left]))
-            events += [(float(t), s.tokens[:1]) for t, s in zip(video.times_s, seen, strict=False)]
+            events += [(float(t), s.tokens[:1], "picture") for t, s in zip(video.times_s, seen, strict=False)]
             self._note_seen(sequence, seen)
         if video.sound is not None and len(video.sound.samples):
             heard = self._hear(sequence, video.sound)
             start = float(video.times_s[0]) if len(video.times_s) else 0.0
-            events += [(start + float(t), token[None]) for t, token in zip(heard.times_s, heard.tokens, strict=True)]
             spread = np.linspace(0, video.sound.duration_s, len(heard.speech), endpoint=False)
-            events += [(start + float(t), token[None]) for t, token in zip(spread, heard.speech, strict=True)]
+            for sense, times, tokens in (("sound", heard.times_s, heard.tokens), ("speech", spread, heard.speech)):
+                events += [(start + float(t), token[None], sense) for t, token in zip(times, tokens, strict=True)]
             self._note_heard(sequence, heard)
         if events:
             events.sort(key=lambda event: event[0])
-            tokens = np.concatenate([token for _, token in events])
-            sequence.add(modality, np.concatenate([self._bridge["video.prefix"], tokens]))
+            sequence.add(modality, self._bridge["video.prefix"])
+            for _, token, sense in events:
+                sequence.add(modality, token, sense)
 
     def _add_page(self, sequence: _Sequence, modality: str, page: Page) -> None:
         if not page.text.strip():
             self._add_picture(sequence, modality, page.image)
             return
         (seen,) = self._eye([page.image.pixels])
-        sequence.add(modality, seen.tokens[:1])
+        sequence.add(modality, seen.tokens[:1], "picture")
         sequence.looks.setdefault("picture", []).append(seen.look)
         self._add_text(sequence, modality, page.text)
 
@@ -214,7 +221,10 @@ class Backend:
         if sequence.ids:
             parts["text"] = detail.lexical(sequence.ids, self._word_weights)
         share = min(1.0, sum(weights) / sequence.n_parts)
-        return _Prepared(tuple(sequence.spans), concept / norm if norm > 0 else concept, share, detail.place(parts))
+        counts = [sequence.senses.get(sense, 0) for sense in compose.SENSES]
+        senses = np.array(counts, np.float32) / sum(sequence.usage.values())
+        concept = concept / norm if norm > 0 else concept
+        return _Prepared(tuple(sequence.spans), concept, share, senses, detail.place(parts))
 
     # --- sequences to vectors ------------------------------------------------------------------------------------
 
@@ -223,7 +233,8 @@ class Backend:
         items: list[_Prepared] = [f.payload for f in batch.features]
         pooled = self._pool(items)
         skip, share = np.stack([i.concept for i in items]), np.array([[i.share] for i in items], np.float32)
-        joined = compose.joined(pooled, skip, share, self._bridge) @ self._bridge["head.rotation"]
+        senses = np.stack([i.senses for i in items])
+        joined = compose.joined(pooled, skip, share, senses, self._bridge) @ self._bridge["head.rotation"]
         joined /= np.linalg.norm(joined, axis=1, keepdims=True)
         portion = float(self._bridge["head.detail"])  # of the squared length
         fine = np.stack([i.detail for i in items])

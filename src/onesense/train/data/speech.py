@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,12 +28,13 @@ class SpeechClip:
     """Where it comes from: `story`, `real`, `synthetic`, ..."""
 
 
-def clips(folder: str | Path, split: str = "train") -> list[SpeechClip]:
+def clips(folder: str | Path, split: str = "train", kinds: Collection[str] | None = None) -> list[SpeechClip]:
     """All clips of a split that the ear module cached below a folder.
 
     Args:
         folder: where `onesense.train.ear` keeps `{split}_states.f16`, `.json`, `_loudness.f16` and `adapter.npz`.
         split: `train` or `dev`.
+        kinds: only clips of these kinds, None for all; packed tokens come whole.
 
     Raises:
         NotFound: neither states nor packed tokens are there.
@@ -51,6 +53,8 @@ def clips(folder: str | Path, split: str = "train") -> list[SpeechClip]:
     adapter = Adapter.load(folder / "adapter.npz")
     out = []
     for c in index["clips"]:
+        if kinds is not None and c["kind"] not in kinds:
+            continue
         span = slice(c["offset"], c["offset"] + c["n_states"])
         tokens = adapter(windows(states[span], voiced(loud[span])))
         if c["text"].strip():
