@@ -87,7 +87,7 @@ def test_mteb_measures_other_types(name, task):
 def test_the_record_is_one_that_mteb_takes_and_loads():
     meta = ours.meta()
     assert meta.name == "onesense/onesense-mini" and "image" in meta.modalities
-    loaded = ours.meta("tiny").load_model()
+    loaded = ours.meta("tiny", dim=64).load_model()
     assert loaded.mteb_model_meta.name == "onesense/tiny" and loaded.dim == 64
     from mteb.models import EncoderProtocol
 

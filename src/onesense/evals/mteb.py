@@ -74,6 +74,7 @@ class Encoder:
         device: str | None = None,
         embedder: Embeds | None = None,
         dim: int | None = None,
+        embed_dim: int | None = None,
     ) -> None:
         """Open a model.
 
@@ -83,12 +84,14 @@ class Encoder:
             device: not used, the model runs where its backend runs.
             embedder: an opened model instead.
             dim: size of the vectors, the model's own by default.
+            embed_dim: the same, in mteb's word.
 
         Raises:
             NotFound: no model has this name.
             InvalidInput: the revision is another.
         """
         self.embedder = embedder or Embedder(model_name.rpartition("/")[2])
+        dim = dim or embed_dim
         self.dim = dim or self.embedder.info.dim
         if revision not in (None, self.embedder.info.revision):
             raise InvalidInput(f"mteb asks for revision `{revision}`, this is `{self.embedder.info.revision}`")

@@ -24,7 +24,9 @@ SHINGLE = 5  # letters
 MAX_CHARS = 1000  # of a text: a passage is compared by its beginning
 MIN_CHARS = 20  # shorter texts have too few shingles to be called near; they are compared word for word
 NEAR = 0.7
-SKETCH = 8  # shingles of a development text that make a training text a candidate
+SKETCH = 8  # shingles that stand for a development text
+SHARED = 3
+"""Of them, how many it must share: a text at the threshold is missed in one case of a hundred (binomial, 8 times 0.7)."""
 COMMON = 20  # development texts that share a shingle before it is too common to make candidates
 QUICK_ROWS = 150_000
 """Training texts, and a hundredth as many pictures a pack, that a run looks at before it begins."""
@@ -180,7 +182,8 @@ class _Texts:
         if not by_shingles or len(plain) < MIN_CHARS:
             return
         mine = shingles(plain)
-        for text in {t for shingle in self.sketched.keys() & mine for t in self.sketched[shingle]}:
+        met = Counter(text for shingle in self.sketched.keys() & mine for text in self.sketched[shingle])
+        for text in (text for text, n_shared in met.items() if n_shared >= SHARED):
             if text != plain and text not in self.near and jaccard(mine, shingles(text)) >= NEAR:
                 self.near[text] = (plain, pack)
 
