@@ -99,7 +99,7 @@ def test_a_full_queue_answers_429_with_a_delay_and_the_others_are_served(held: H
     assert error["details"][1]["retryDelay"] == f"{refused.headers['retry-after']}s"
 
 
-def test_a_client_that_leaves_is_not_worked_for(held: Held, tmp_path: Path) -> None:
+def test_a_client_that_leaves_is_not_worked_for(held: Held, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     with running(tmp_path) as url, httpx.Client(base_url=url) as http:
         until(lambda: http.get("/readyz").status_code == 200)
         warm = held.embedded
@@ -111,6 +111,8 @@ def test_a_client_that_leaves_is_not_worked_for(held: Held, tmp_path: Path) -> N
         held.open.set()
         assert http.post(EMBED, json=body("after")).status_code == 200
         assert held.embedded - warm <= 2  # what had begun, and the last one
+        assert re.search(r'onesense_requests_total{code="499".*} 3.0', http.get("/metrics").text)
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_small_requests_overtake_a_large_one(held: Held, tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from onesense import __version__
@@ -72,6 +73,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_exception_handler(OnesenseError, _on_fault)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_refused)
+    app.add_exception_handler(ClientDisconnect, _on_departure)
     app.add_exception_handler(Exception, _on_bug)
     return app
 
@@ -142,6 +144,12 @@ async def _on_refused(request: Request, error: Exception) -> Response:
     if dialect is Dialect.GOOGLE:
         return json_response(google_error(status, _WORDS.get(status, "UNKNOWN"), message), status, error.headers)
     return json_response(plain_error(dialect, status, message, "not_found"), status, error.headers)
+
+
+async def _on_departure(request: Request, error: Exception) -> Response:
+    """The caller hung up: nobody reads this, and it is no fault to log."""
+    del request, error
+    return Response(status_code=499)
 
 
 async def _on_bug(request: Request, error: Exception) -> Response:

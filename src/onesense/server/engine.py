@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 from onesense.engine.batcher import MAX_ITEMS
 from onesense.engine.cache import VectorCache
 from onesense.engine.embedder import MEDIA_WEIGHT, Embedder, Outcome, Prepared
+from onesense.engine.faults import guarded
 from onesense.errors import Busy, NotFound, OnesenseError, TooLarge, Unavailable
 from onesense.types import Content, Features, ModelInfo, Task
 from onesense.vectors import check_dim
@@ -348,8 +349,9 @@ class Engine:
         start_s = time.perf_counter()
         prepared = [item.prepared for _, item in taken if item.prepared is not None]
         try:
-            outcomes = await self._on(self._device, embedder.embed_prepared, prepared, [i.dim for _, i in taken])
-        except OnesenseError as error:  # the model is gone, not one input
+            with guarded(embedder.info.name, f"embedding {len(taken)} inputs"):
+                outcomes = await self._on(self._device, embedder.embed_prepared, prepared, [i.dim for _, i in taken])
+        except OnesenseError as error:  # the rounds go on whatever happens in one of them
             outcomes = [error] * len(taken)
         ran_s = time.perf_counter() - start_s
         for (request, item), outcome in zip(taken, outcomes, strict=True):

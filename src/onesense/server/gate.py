@@ -23,6 +23,9 @@ _FILE_PREFIXES = ("/upload/", "/upload-session/")
 """Bodies under these are files, not JSON: they are streamed to disk and have a limit of their own."""
 
 
+_CALLER_LEFT, _BUG = 499, 500  # how requests without an answer of ours are counted
+
+
 class Gate:
     """Lets a request in, or answers it.
 
@@ -54,6 +57,7 @@ class Gate:
         dialect = dialect_of(path, headers, query)
         state = scope.setdefault("state", {})
         state |= {"trace": answer.trace, "dialect": dialect, "key_name": ANONYMOUS}
+        is_over = False
         try:
             check_host(headers.get("host", ""), self._hosts)
             key = None if is_open(path) else self._let_in(presented_key(headers, query))
@@ -61,6 +65,7 @@ class Gate:
             limit = self._body_limit(path, key)
             _check_length(headers.get("content-length"), limit)
             await self._app(scope, _capped(receive, limit), answer)
+            is_over = True
         except OnesenseError as error:
             if answer.status:
                 raise
@@ -71,7 +76,8 @@ class Gate:
                 await error_response(going, dialect)(scope, receive, answer)
             raise
         finally:
-            self._observe(scope, answer.status, time.perf_counter() - start_s)
+            status = answer.status or (_CALLER_LEFT if is_over else _BUG)
+            self._observe(scope, status, time.perf_counter() - start_s)
 
     def _let_in(self, secret: str | None) -> ApiKey | None:
         key = self._keyring.check(secret)

@@ -51,7 +51,7 @@ class Metrics:
                 gauge.set_function(read)
 
     def observe(self, scope: Scope, status: int, seconds: float) -> None:
-        """Count one request that is over; a status of 0 is a caller who left."""
+        """Count one request that is over; 499 is a caller who left."""
         route = getattr(scope.get("route"), "path", "none")
         state = scope["state"]
         trace = state["trace"]

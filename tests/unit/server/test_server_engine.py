@@ -277,6 +277,17 @@ def test_closing_finishes_what_is_in_flight_and_takes_nothing_new() -> None:
     run(test)
 
 
+def test_a_fault_that_nobody_foresaw_ends_its_round_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test(engine: Engine, backend: Slow) -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(Embedder, "embed_prepared", lambda *_: [][0])
+            (found,) = await engine.embed([Content("x")], model=None)
+        assert isinstance(found, BackendError)
+        values(await engine.embed([Content("x")], model=None))
+
+    run(test)
+
+
 def test_a_model_that_does_not_load_is_told_to_everybody() -> None:
     class Broken(Tiny):
         def embed(self, batch: Batch) -> Array:
