@@ -310,7 +310,7 @@ def _size(found: Any) -> int | None:
 def _plain_type(said: str) -> str:
     """A MIME type without its parameters; one that says nothing, or could break a header, counts as none."""
     plain = said.partition(";")[0].strip().lower()
-    is_word = plain.isascii() and plain.isprintable() and " " not in plain
+    is_word = plain.isascii() and plain.isprintable() and " " not in plain and len(plain) < 256
     return plain if is_word and plain not in ("application/octet-stream", "*/*") else ""
 
 

@@ -16,7 +16,8 @@ def embed(model, path, texts=task.texts, **options):
 
 
 cases = {
-    "texts:gemini": embed(f"gemini/{task.model}", ""),
+    "texts:gemini": embed(f"gemini/{task.model}", "/v1beta"),
+    "texts:gemini without a version": embed(f"gemini/{task.model}", ""),
     "texts:openai": embed(f"openai/{task.model}", "/v1"),
     "small:openai": embed(f"openai/{task.model}", "/v1", dimensions=64, allowed_openai_params=["dimensions"]),
     "documents:cohere": embed(f"cohere/{task.model}", "/v2/embed", input_type="search_document"),
