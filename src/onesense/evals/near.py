@@ -26,7 +26,7 @@ MIN_CHARS = 20  # shorter texts have too few shingles to be called near; they ar
 NEAR = 0.7
 SKETCH = 8  # shingles that stand for a development text
 SHARED = 3
-"""Of them, how many it must share: a text at the threshold is missed in one case of a hundred (binomial, 8 times 0.7)."""
+"""Of them, how many a training text must share: at the threshold one in a hundred is missed (binomial, 8 times 0.7)."""
 COMMON = 20  # development texts that share a shingle before it is too common to make candidates
 QUICK_ROWS = 150_000
 """Training texts, and a hundredth as many pictures a pack, that a run looks at before it begins."""
