@@ -32,6 +32,7 @@ from .trace import Trace
 GATHER_S = 0.002  # longest wait for inputs that are being prepared, so that they share a batch
 _CHUNK = 16  # texts prepared by one call of a thread: the hop costs about as much as one short text
 _AHEAD = 2  # chunks of one request that are prepared at once, so that others get their turn
+_QUICK_LETTERS = 2_000  # about 500 tokens, tokenised in under a millisecond
 _MAX_WORKERS = 4  # threads that prepare; more only fight with the model for the cores
 _SLOWEST_RATE = 1.0  # weight per second assumed before anything was measured
 
@@ -309,7 +310,10 @@ class Engine:
         """Prepare a few items; those that the model must read join the queue, the others are done."""
         self._n_preparing += 1
         try:
-            found = await self._on(self._preparing, _prepare_chunk, request, chunk)
+            if self.in_flight == 1 and _is_quick(chunk):
+                found = _prepare_chunk(request, chunk)
+            else:
+                found = await self._on(self._preparing, _prepare_chunk, request, chunk)
         finally:
             self._n_preparing -= 1
         for item, prepared in zip(chunk, found, strict=True):
@@ -421,6 +425,12 @@ def _chunks(items: Sequence[_Item]) -> Iterable[Sequence[_Item]]:
             chunk = []
     if chunk:
         yield chunk
+
+
+def _is_quick(chunk: Sequence[_Item]) -> bool:
+    """One short text: where nobody else is served, the way to a thread and back takes longer than to tokenise it."""
+    parts = chunk[0].job.content.parts
+    return len(chunk) == len(parts) == 1 and isinstance(parts[0].value, str) and len(parts[0].value) < _QUICK_LETTERS
 
 
 def _weight(content: Content) -> int:
