@@ -51,6 +51,8 @@ class Leak:
     """Of them, how many stand in training rows word for word (normalised), or with equal bytes of pixels."""
     n_near: int = 0
     """Of the others, how many nearly do."""
+    found_in: dict[str, int] = field(default_factory=dict)
+    """Training pack -> how many of the texts stand in it word for word; the first pack that has a text counts."""
     examples: list[tuple[str, str, str]] = field(default_factory=list)
     """Development text or key, training text or key, training pack; near ones only."""
 
@@ -157,7 +159,7 @@ class _Texts:
 
     def __init__(self, wanted: Mapping[str, set[str]]) -> None:
         self.packs = {pack: sorted(texts) for pack, texts in wanted.items()}
-        self.exact: set[str] = set()
+        self.exact: dict[str, str] = {}
         self.near: dict[str, tuple[str, str]] = {}
         self.texts = sorted(set().union(*wanted.values()))
         self.known = set(self.texts)
@@ -178,7 +180,7 @@ class _Texts:
     def meet(self, plain: str, pack: str, *, by_shingles: bool) -> None:
         """Compare one normalised training text with all development texts."""
         if plain in self.known:
-            self.exact.add(plain)
+            self.exact.setdefault(plain, pack)
         if not by_shingles or len(plain) < MIN_CHARS:
             return
         mine = shingles(plain)
@@ -192,7 +194,8 @@ class _Texts:
         out = []
         for pack, texts in self.packs.items():
             near = [text for text in texts if text in self.near and text not in self.exact]
-            leak = Leak("text", pack, len(texts), sum(text in self.exact for text in texts), len(near))
+            found = Counter(self.exact[text] for text in texts if text in self.exact)
+            leak = Leak("text", pack, len(texts), found.total(), len(near), dict(found))
             leak.examples = [(text, *self.near[text]) for text in near[:N_EXAMPLES]]
             out.append(leak)
         return out

@@ -51,6 +51,7 @@ def test_texts_word_for_word_and_nearly(folder):
     report = near.check(Packs(folder), pictures=False)
     leak = {x.pack: x for x in report.leaks}["text/ntrex_1-1600"]
     assert (leak.n_dev, leak.n_exact, leak.n_near) == (4, 1, 1)
+    assert leak.found_in == {"text/ntrex_1-1600": 1}
     text, met, pack = leak.examples[0]
     assert text.endswith("at seven") and met.endswith("at six") and pack == "text/ntrex_1-1600"
     assert report.n_texts == 2 == report.n_compared
