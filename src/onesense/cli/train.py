@@ -62,8 +62,13 @@ def command(
         from onesense.train.run import smoke as reduced
 
         name = given[0] if given else "packed"
-        target = out or Path("runs") / Path(name).stem
-        recipe, steps = (reduced(recipe), 2) if smoke else (recipe, steps)
+        target = out or Path("runs") / f"{Path(name).stem}{'-smoke' * smoke}"
+        if smoke:
+            recipe, steps = reduced(recipe), 2
+            if out is None:
+                (target / "last.pt").unlink(
+                    missing_ok=True
+                )  # made anew; in a folder that was named, nothing is removed
         plan = Plan(minutes, steps, device, threads, keep, root, not no_overlap)
         _train(recipe, target, plan, as_json=as_json)
 
