@@ -8,6 +8,7 @@ while something is being prepared. An item that fails is the outcome of its own 
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
@@ -37,6 +38,7 @@ _MAX_WORKERS = 4  # threads that prepare; more only fight with the model for the
 _SLOWEST_RATE = 1.0  # weight per second assumed before anything was measured
 
 _Out = TypeVar("_Out")
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +170,7 @@ class Engine:
                 await self._on(self._device, embedder.embed, "warm")
         except OnesenseError as error:
             self._fault = error
+            _log.error("no request can be answered: %s", error)
         self._warm.set()
 
     # --- what callers ask ---------------------------------------------------------------------------------------------

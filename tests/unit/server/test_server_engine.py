@@ -288,7 +288,7 @@ def test_a_fault_that_nobody_foresaw_ends_its_round_only(monkeypatch: pytest.Mon
     run(test)
 
 
-def test_a_model_that_does_not_load_is_told_to_everybody() -> None:
+def test_a_model_that_does_not_load_is_told_to_everybody(caplog: pytest.LogCaptureFixture) -> None:
     class Broken(Tiny):
         def embed(self, batch: Batch) -> Array:
             raise RuntimeError("no weights")
@@ -302,6 +302,7 @@ def test_a_model_that_does_not_load_is_told_to_everybody() -> None:
         await engine.close()
 
     asyncio.run(inside())
+    assert "no weights" in caplog.text
 
 
 def test_a_name_is_known_with_and_without_what_stands_before_it() -> None:
