@@ -11,7 +11,7 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -226,10 +226,14 @@ class Engine:
             return []
         request = _Request(embedder, items, len(items))
         start_s = time.perf_counter()
-        async with self._admitted(request):
-            await self.ready()
-            await self._prepare_all(request)
-            await request.done.wait()
+        async with self._admitted([job.content for job in jobs]):
+            self._in_flight.add(request)
+            try:
+                await self.ready()
+                await self._prepare_all(request)
+                await request.done.wait()
+            finally:
+                self._leave(request)
         if trace is not None:
             _note(trace, request, start_s)
         return [_outcome(item) for item in items]
@@ -241,10 +245,10 @@ class Engine:
 
         Raises:
             NotFound: this server has no such model.
+            Busy: too much is waiting.
             Unavailable: the server is going down.
         """
         embedder = self._embedder(model)
-        self._refuse_closing()
 
         def count(content: Content) -> Features | OnesenseError:
             try:
@@ -252,8 +256,9 @@ class Engine:
             except OnesenseError as error:
                 return without_paths(error, content)
 
-        await self.ready()
-        return [await self._on(self._preparing, count, content) for content in contents]
+        async with self._admitted(contents):
+            await self.ready()
+            return [await self._on(self._preparing, count, content) for content in contents]
 
     def _embedder(self, model: str | None) -> Embedder:
         name = plain_name(model) if model else self._default
@@ -264,21 +269,28 @@ class Engine:
     # --- admission ----------------------------------------------------------------------------------------------------
 
     @asynccontextmanager
-    async def _admitted(self, request: _Request) -> AsyncIterator[None]:
-        """Count a request while it is in flight; one that is cancelled leaves nothing behind."""
+    async def _admitted(self, contents: Sequence[Content]) -> AsyncIterator[None]:
+        """Count contents while they are worked on.
+
+        Raises:
+            Busy: too much is waiting.
+            Unavailable: the server is going down.
+        """
         self._refuse_closing()
-        weight = sum(_weight(item.job.content) for item in request.items)
+        weight = sum(map(_weight, contents))
         self._refuse_full(weight)
         self._weight += weight
-        self._in_flight.add(request)
         try:
             yield
         finally:
             self._weight -= weight
-            self._in_flight.discard(request)
-            request.is_gone = True
-            request.done.set()
-            self._queues[request.embedder].drop(request)
+
+    def _leave(self, request: _Request) -> None:
+        """Forget a request; one that was cancelled leaves nothing behind."""
+        self._in_flight.discard(request)
+        request.is_gone = True
+        request.done.set()
+        self._queues[request.embedder].drop(request)
 
     def _refuse_closing(self) -> None:
         if self._is_closing:
@@ -415,7 +427,7 @@ def _prepare_one(request: _Request, item: _Item) -> Prepared | Outcome:
     return prepared
 
 
-def _chunks(items: Sequence[_Item]) -> Iterable[Sequence[_Item]]:
+def _chunks(items: Sequence[_Item]) -> Iterator[Sequence[_Item]]:
     """Texts sixteen at a time, anything with media alone."""
     chunk: list[_Item] = []
     for item in items:
