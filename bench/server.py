@@ -32,7 +32,7 @@ from _results import record, spread  # noqa: E402
 from throughput import mixed_texts  # noqa: E402
 
 SERVER_CORE, CLIENT_CORE = 0, 1
-START_S = 120.0
+START_S = 240.0
 Times = list[float]
 
 
