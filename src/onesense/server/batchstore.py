@@ -199,14 +199,18 @@ class BatchStore:
         row = self._ledger.row(query, (State.RUNNING, State.PENDING, State.RUNNING))
         return None if row is None else self._batch(row)
 
-    def attempt(self, batch: BatchRow) -> BatchRow:
+    def attempt(self, batch: BatchRow, *, is_again: bool = False) -> BatchRow:
         """Note that the next lines are begun.
+
+        Args:
+            batch: which.
+            is_again: this process has begun these very lines before, and lives: they are not to blame.
 
         Raises:
             NotFound: the batch was deleted.
         """
         is_careful = batch.is_careful or batch.n_attempts >= _CAREFUL_AFTER
-        n_attempts = 1 if is_careful and not batch.is_careful else batch.n_attempts + 1
+        n_attempts = 1 if is_careful and not batch.is_careful else batch.n_attempts + (not is_again)
         self._ledger.write(
             "UPDATE batches SET state = ?, n_attempts = ?, is_careful = ?, updated_s = ?"
             " WHERE id = ? AND state IN (?, ?)",

@@ -29,12 +29,14 @@ from .gemini import obeys_tasks, read_one
 from .protojson import read
 from .settings import Settings
 from .sources import Sources
+from .uploads import DISK_FULL
 
 GROUP_LINES = 32  # lines between two settled states; one round of the model or two
 GROUP_BYTES = 4 << 20  # of lines that are held at once, save one that alone is longer
 _YIELD_S = 5.0  # longest wait for a quiet moment: a busy server still gets its batches done
 _POLL_S = 0.01
 _IDLE_S = 1.0  # between two looks for work of another process, or for a lock that it holds
+_FULL_S = 5.0  # between two attempts on a full disk
 _GIVE_UP = 2  # attempts at a single line that the server died of
 
 _Out = TypeVar("_Out")
@@ -77,6 +79,7 @@ class Worker:
         self._sources = sources
         self._settings = settings
         self._new = asyncio.Event()
+        self._begun = ("", 0)  # batch and line that this process began last
 
     def wake(self) -> None:
         """Look for work now."""
@@ -103,8 +106,11 @@ class Worker:
             batch = self._store.next()
             if batch is not None:
                 await self._work(batch)
-        except OnesenseError:  # the database cannot be written, on a full disk for one: try again in a moment
-            _log.exception("the batches cannot be worked on")
+        except (
+            OnesenseError
+        ) as error:  # a full disk, or a database that cannot be written: nobody's request is to blame
+            _log.warning("the batches wait: %s", error)
+            await asyncio.sleep(_FULL_S)
             return False
         return batch is not None
 
@@ -121,9 +127,13 @@ class Worker:
         except Unavailable:  # the server goes down: `run` is cancelled next
             self._store.pause(batch)
             await asyncio.sleep(_IDLE_S)
+        except StorageFull:
+            raise
         except OnesenseError as error:
             self._store.fail(batch, *_told(error))
         except OSError as error:
+            if error.errno in DISK_FULL:
+                raise StorageFull("the disk of the server is full: free some space") from error
             self._store.fail(batch, *_told(StorageFull(f"the disk of the server failed: {error.strerror}")))
         except faults():  # a bug of ours ends one batch, not all that come after it
             _log.exception("batches/%s failed", batch.id)
@@ -137,7 +147,9 @@ class Worker:
             with batch.input.open("rb") as source, batch.output.open("ab") as target:
                 source.seek(batch.read_bytes)
                 while batch.n_done < batch.n_requests:
-                    batch = self._store.attempt(batch)
+                    place = (batch.id, batch.n_done)
+                    batch = self._store.attempt(batch, is_again=place == self._begun)
+                    self._begun = place
                     if not batch.state.is_open:
                         return
                     texts = await asyncio.to_thread(_read_group, source, self._limit, 1 if batch.is_careful else None)

@@ -21,7 +21,7 @@ class TwoParts:
         content_type: the header of the request, with its boundary.
 
     Raises:
-        MalformedRequest: there is no boundary.
+        MalformedRequest: there is no boundary, or one that is too long.
     """
 
     def __init__(self, content_type: str) -> None:
@@ -46,7 +46,10 @@ class TwoParts:
             "on_part_data": self._take,
             "on_part_end": self._end_part,
         }
-        self._parser = MultipartParser(boundary, callbacks)
+        try:
+            self._parser = MultipartParser(boundary, callbacks)
+        except FormParserError as cause:
+            raise MalformedRequest(f"the `boundary` of a multipart upload cannot be used: {cause}") from cause
 
     def feed(self, piece: bytes) -> bytes:
         """Read on.

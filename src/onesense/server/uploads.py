@@ -20,7 +20,8 @@ from typing import BinaryIO
 from ..errors import EmptyInput, InvalidInput, NotFound, StorageFull, TooLarge
 from .filestore import FileSpec, FileStore, StoredFile, check_spec
 
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What the system says when there is no room."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +197,7 @@ def _disk_faults() -> Iterator[None]:
     try:
         yield
     except OSError as cause:
-        if cause.errno in _FULL:
+        if cause.errno in DISK_FULL:
             raise StorageFull("the disk of the server is full: free some space, then go on or start anew") from cause
         raise
 

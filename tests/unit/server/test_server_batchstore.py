@@ -96,6 +96,13 @@ def test_a_place_where_the_server_died_twice_is_taken_line_by_line(store: BatchS
     assert (batch.n_attempts, batch.is_careful) == (0, True)
 
 
+def test_a_process_that_lives_does_not_blame_the_lines(store: BatchStore) -> None:
+    batch = store.attempt(make(store))
+    for _ in range(5):  # a full disk
+        batch = store.attempt(batch, is_again=True)
+    assert (batch.n_attempts, batch.is_careful) == (1, False)
+
+
 def test_an_orderly_stop_is_no_death(store: BatchStore) -> None:
     batch = store.attempt(make(store))
     store.pause(batch)

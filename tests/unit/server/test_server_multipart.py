@@ -43,7 +43,10 @@ def test_endless_metadata_and_a_second_file_are_refused() -> None:
         TwoParts(KIND).feed(body(b"{}", b"x")[:-4] + b"\r\nContent-Type: image/png\r\n\r\ny\r\n--B B--\r\n")
 
 
-@pytest.mark.parametrize("kind", ["multipart/related", "multipart/related; boundary=", "", "text/plain"])
+@pytest.mark.parametrize(
+    "kind",
+    ["multipart/related", "multipart/related; boundary=", "", "text/plain", f"multipart/related; boundary={'x' * 300}"],
+)
 def test_a_type_without_a_boundary_is_refused(kind: str) -> None:
     with pytest.raises(MalformedRequest, match="boundary"):
         TwoParts(kind)
