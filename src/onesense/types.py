@@ -293,11 +293,25 @@ class ModelInfo:
     """Vectors of different classes (fp32, bf16, int8) are not mixed in one collection."""
     preprocessing: str = "1"
     """Version of everything between bytes and tokens."""
+    image_side: int = 224
+    """Pixels of the short side that it wants pictures to keep, see `Limits.image_side`."""
 
     def fingerprint(self, dim: int, task: Task | None) -> str:
         """Digest of what makes two vectors comparable: model, revision, dtype class, preprocessing, size and task."""
         key = [self.name, self.revision, self.dtype_class, self.preprocessing, dim, task.value if task else None]
         return hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class TextLayer:
+    """Words that a backend's optional reader wrote down for one medium of a content."""
+
+    name: str
+    """Which reader, as in the model's name."""
+    text: str
+    """'' where it found no words."""
+    n_tokens: int
+    ms: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -308,6 +322,8 @@ class Features:
     n_tokens: int
     usage: Mapping[str, int] = field(default_factory=dict)
     truncated: bool = False
+    layers: tuple[TextLayer, ...] = ()
+    """For people who want to know what was read; the tokens are in `payload` already."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -344,6 +360,21 @@ class Backend(Protocol):
 
     def close(self) -> None:
         """Free the weights. Calling it twice is fine."""
+        ...
+
+
+@runtime_checkable
+class Layered(Protocol):
+    """A backend class with optional text layers, which a model's name asks for: `name+layer`.
+
+    Its constructor takes `layers`, names in alphabetical order.
+    """
+
+    layer_names: tuple[str, ...]
+
+    @classmethod
+    def layered(cls, names: Sequence[str]) -> ModelInfo:
+        """The record with these layers. Raises MissingExtra or NotFound where they cannot be used here."""
         ...
 
 

@@ -16,7 +16,9 @@ from onesense.errors import OnesenseError
 from .verb import DEFAULT_MODEL, ExitCode, Json, print_json
 
 _PACKAGES = ("numpy", "onnxruntime", "tokenizers", "pillow", "pillow-heif", "av", "pypdfium2", "simsimd", "lancedb")
-_EXTRAS = {"openvino": "openvino", "demo": "scikit-image", "train": "torch"}
+_EXTRAS = {
+    "openvino": "openvino", "ocr": "rapidocr", "transcribe": "faster-whisper", "demo": "scikit-image", "train": "torch",
+}  # fmt: skip
 _THREAD_SETTINGS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 

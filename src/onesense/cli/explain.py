@@ -77,22 +77,25 @@ def follow(file: Path, model: str, dim: int | None) -> list[Stage]:
     """
     import numpy as np
 
-    from onesense.engine import batcher, models
+    from onesense.engine import batcher, models, pieces
     from onesense.media import fetch, sniff
     from onesense.types import Part
     from onesense.vectors import check_dim, truncate_normalize
 
     info = models.info(model)
     check_dim(dim or info.dim, info.dim)
+    limits = pieces.limits(info)
     way = Journey()
     source = way.step("media.fetch", lambda: fetch.fetch(file), lambda _: f"{file.stat().st_size:,} bytes")
     modality, _ = way.step("media.sniff", lambda: sniff.sniff(source), lambda found: f"{found[0].name}, {found[1]}")
     way.step(
         f"media.{modality.name}.decode",
-        lambda: modality.decode(source, Part.file(file)),
+        lambda: modality.decode(source, Part.file(file), limits),
         lambda value: [describe(value), modality.preview(value)],
     )
-    segments = way.step(f"media.{modality.name}.segments", lambda: _first(modality.segments(source)), _tell_segments)
+    segments = way.step(
+        f"media.{modality.name}.segments", lambda: _first(modality.segments(source, limits)), _tell_segments
+    )
     loaded = way.step("engine.models.acquire", lambda: models.acquire(model), lambda m: _tell_model(m.backend))
     ready = way.step(
         f"{info.name}.prepare", lambda: [loaded.backend.prepare(s.content) for s in segments], _tell_features
@@ -155,6 +158,9 @@ def _tell_features(ready: list[Features]) -> list[str]:
     for features in ready[:_LISTED]:
         usage = ", ".join(f"{n} {name}" for name, n in features.usage.items())
         lines.append(f"{features.n_tokens} tokens ({usage}){', end left out' if features.truncated else ''}")
+        for layer in features.layers:
+            read = f"{layer.n_tokens} tokens: {layer.text}" if layer.text else "no words"
+            lines.append(f"{layer.name} in {layer.ms:.0f} ms, {read}")
     return [f"{sum(f.n_tokens for f in ready)} tokens in {len(ready)} sequences", *lines]
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import chain, combinations
+from typing import Any
 
 from onesense import plugins
 from onesense.errors import NotFound, OnesenseError, PluginError
-from onesense.types import Backend, ModelInfo
+from onesense.types import Backend, Layered, ModelInfo
 
 from .faults import guarded
 
@@ -31,19 +33,22 @@ def acquire(name: str) -> Loaded:
     """The shared copy of a model, loaded when it is first asked for.
 
     Args:
-        name: as in `list_models`; `models/<name>`, google-genai's spelling, is the same.
+        name: as in `list_models`; `models/<name>`, google-genai's spelling, is the same. `name+layer` asks for a
+            text layer, in any order where there are several.
 
     Raises:
-        NotFound: no model has this name; the message lists those that exist.
+        NotFound: no model has this name, or it lacks this layer; the message lists those that exist.
+        MissingExtra: a text layer needs a package that is not installed.
         PluginError: the file of the backend cannot be imported.
         BackendError: the weights do not load.
     """
     wanted = _model_name(name)
     with _loading:
         if wanted not in _loaded:
-            backend_class = plugins.load("backends", _plugin_name(name))
+            key, layers = _chosen(name)
+            backend_class = plugins.load("backends", key)
             with guarded(name, "loading its weights"):
-                _loaded[wanted] = Loaded(backend_class())
+                _loaded[wanted] = Loaded(backend_class(layers=layers) if layers else backend_class())
         return _loaded[wanted]
 
 
@@ -54,7 +59,7 @@ def resolve(name: str) -> Backend:
 
 def info(name: str) -> ModelInfo:
     """The record of a model, read without loading its weights. Raises as `acquire` does."""
-    return _read_info(_plugin_name(name))
+    return _read_info(*_chosen(name))
 
 
 def list_models() -> list[ModelInfo]:
@@ -63,15 +68,25 @@ def list_models() -> list[ModelInfo]:
 
 
 def survey() -> Mapping[str, ModelInfo | OnesenseError]:
-    """Every backend by model name: its record, or why it cannot be used."""
+    """Every backend, with each mix of its text layers, by model name: its record, or why it cannot be used."""
     found: dict[str, ModelInfo | OnesenseError] = {}
     for key in sorted(plugins.names("backends")):
-        try:
-            record = _read_info(key)
-            found[record.name] = record
-        except OnesenseError as reason:
-            found[_model_name(key)] = reason
+        for layers in _mixes(key):
+            try:
+                record = _read_info(key, layers)
+                found[record.name] = record
+            except OnesenseError as reason:
+                found["+".join([_model_name(key), *layers])] = reason
     return found
+
+
+def _mixes(key: str) -> Iterator[tuple[str, ...]]:
+    """No text layer, each one, each two, ...; a backend that does not load has none."""
+    try:
+        names = _layer_names(plugins.load("backends", key))
+    except OnesenseError:
+        names = ()
+    return chain.from_iterable(combinations(names, n) for n in range(len(names) + 1))
 
 
 def close() -> None:
@@ -85,7 +100,23 @@ def close() -> None:
 
 def _model_name(name: str) -> str:
     """The one spelling of a name; a file name cannot hold a dash, so `-` and `_` are one here."""
-    return name.strip().removeprefix("models/").replace("_", "-")
+    base, *layers = name.strip().removeprefix("models/").replace("_", "-").split("+")
+    return "+".join([base, *sorted(set(layers))])
+
+
+def _chosen(name: str) -> tuple[str, tuple[str, ...]]:
+    """Name as a user types it -> name of the plug-in and its text layers."""
+    base, *layers = _model_name(name).split("+")
+    key = _plugin_name(base)
+    known = _layer_names(plugins.load("backends", key)) if layers else ()
+    if unknown := [layer for layer in layers if layer not in known]:
+        there = f"it has {', '.join(f'`{base}+{layer}`' for layer in known)}" if known else "it has none"
+        raise NotFound(f"`{base}` has no text layer called `{unknown[0]}`: {there}")
+    return key, tuple(layers)
+
+
+def _layer_names(backend_class: Any) -> tuple[str, ...]:
+    return tuple(sorted(backend_class.layer_names)) if isinstance(backend_class, Layered) else ()
 
 
 def _plugin_name(name: str) -> str:
@@ -101,8 +132,9 @@ def _plugin_name(name: str) -> str:
     return matches[0]
 
 
-def _read_info(key: str) -> ModelInfo:
-    record = getattr(plugins.load("backends", key), "info", None)
+def _read_info(key: str, layers: tuple[str, ...] = ()) -> ModelInfo:
+    backend_class = plugins.load("backends", key)
+    record = backend_class.layered(layers) if layers else getattr(backend_class, "info", None)
     if not isinstance(record, ModelInfo):
         raise PluginError(f"the backend `{key}` has no record: its class needs `info`, a ModelInfo")
     return record

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from onesense import media
 from onesense.errors import UnsupportedModality
-from onesense.types import Content, Decoded, ModelInfo, Part
+from onesense.types import LIMITS, Content, Decoded, Limits, ModelInfo, Part
+
+
+def limits(info: ModelInfo) -> Limits:
+    """How large media are decoded for this model."""
+    return replace(LIMITS, image_side=info.image_side)
 
 
 def decode(content: Content, info: ModelInfo) -> list[tuple[str, Decoded]]:
@@ -25,7 +32,7 @@ def decode(content: Content, info: ModelInfo) -> list[tuple[str, Decoded]]:
 
 
 def _decode_part(part: Part, info: ModelInfo) -> tuple[str, Decoded]:
-    modality, value = media.decode(part)
+    modality, value = media.decode(part, limits(info))
     if modality not in info.modalities:
         senses = ", ".join(sorted(info.modalities))
         raise UnsupportedModality(f"`{info.name}` has no sense for {modality}: it reads {senses}; choose another model")

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from onesense.engine import pieces
 from onesense.errors import InvalidInput, OnesenseError
 from onesense.types import Array, Content, Embedding, Image, Page, Payload, Segment, Store, Task, Video
 
@@ -203,7 +204,8 @@ class Ingest:
         if stamp is not None and known.is_whole and known.stamps == {stamp}:
             self.report.unchanged.append(source.path)
             return
-        segments = source.segments()  # refuses what cannot be indexed before it is read whole for its hash
+        limits = pieces.limits(self._embedder.info)
+        segments = source.segments(limits)  # refuses what cannot be indexed before it is read whole for its hash
         digest = source.digest()
         if known.is_whole and known.digests == {digest}:
             self._restamp(source.path, known, stamp)

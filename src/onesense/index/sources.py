@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from onesense import media
 from onesense.errors import InvalidInput, NotFound, OnesenseError, UnsupportedMedia
-from onesense.types import Content, Locator, ModelInfo, Part, Segment, Task
+from onesense.types import Content, Limits, Locator, ModelInfo, Part, Segment, Task
 
 from .search import MIXED
 
@@ -56,7 +56,7 @@ class Source(Protocol):
         """Size in bytes and time of the last change; equal stamps mean an unchanged file. None for a record."""
         ...
 
-    def segments(self) -> Iterator[Segment]:
+    def segments(self, limits: Limits) -> Iterator[Segment]:
         """The stretches that get a vector each; checks the input at once, decodes as they are taken."""
         ...
 
@@ -87,9 +87,9 @@ class File:
             raise InvalidInput("the file's name is not valid UTF-8: rename it")
         return status.st_size, status.st_mtime
 
-    def segments(self) -> Iterator[Segment]:
+    def segments(self, limits: Limits) -> Iterator[Segment]:
         """See `media.segments`."""
-        return media.segments(Path(self.path))
+        return media.segments(Path(self.path), limits=limits)
 
     def digest(self) -> str:
         """Blake3 of the bytes, read in blocks of 1 MiB."""
@@ -133,10 +133,10 @@ class Record:
         """A record has no time of change: its hash decides."""
         return
 
-    def segments(self) -> Iterator[Segment]:
+    def segments(self, limits: Limits) -> Iterator[Segment]:
         """Text as `media.segments` cuts it, else one segment."""
         if isinstance(self.content, str):
-            return media.segments(self.content.encode(), "text/plain")
+            return media.segments(self.content.encode(), "text/plain", limits)
         content = self._content()
         modality, preview = _describe(content)
         return iter([Segment(content, Locator(), modality, preview)])

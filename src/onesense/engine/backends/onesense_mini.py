@@ -5,22 +5,27 @@ picture ─── soft words ─────────────┤
 sound ───── soft words ─────────────┼→ sequence [L, 384] → trunk → mean → less half the text mean, plus concepts → 3072
 speech ──── the ear's tokens ───────┤
 video, page ─ the above, in order ──┘
+
+The two text layers, `onesense-mini+ocr` and `onesense-mini+transcribe`, add the pieces of what is printed or said.
 """
 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 
 from ...errors import EmptyInput
-from ...types import Array, Audio, Batch, Content, Decoded, Document, Features, Image, Page, Video
+from ...types import Array, Audio, Batch, Content, Decoded, Document, Features, Image, ModelInfo, Page, TextLayer, Video
 from .. import pieces
 from ._mini import compose, detail
 from ._mini.graph import Graph, widen
+from ._mini.layers import LAYERS, Reader, described
 from ._mini.package import MAX_TOKENS, Package, read_info
 from ._mini.senses import PATCH_S, Ears, Eye, Heard, Seen
 from ._mini.tokenizer import Tokenizer
@@ -30,7 +35,11 @@ WIDTH = 384
 WINDOW = 512  # tokens the trunk reads at once, with <s> and </s>
 SHORT_WINDOW = 256  # longer inputs are read in windows of this: linear, and 16 % cheaper a token than 512 (MODEL.md)
 RUN_TOKENS = 512  # padded tokens a run of the trunk: stays in the cache; 2048 is a third slower (dev/LOG.md)
-MAX_SOUND_S = MAX_TOKENS / (3.2 + 1 / PATCH_S)  # more than that cannot fit the sequence
+SOUND_TOKENS_PER_S = 3.2 + 1 / PATCH_S
+WRITTEN_TOKENS_PER_S = 4.0  # pieces of a transcript of quick talk
+FRAMES_READ = 4  # of a video, evenly spread: OCR takes a second a frame, and words stay on the screen
+
+_Sense = TypeVar("_Sense", Eye, Ears, Reader)
 
 
 @dataclass(slots=True)
@@ -48,6 +57,8 @@ class _Sequence:
     """`picture` and `sound` features for the detail part."""
     senses: dict[str, int] = field(default_factory=dict)
     """Tokens that each of `compose.SENSES` brought."""
+    layers: list[TextLayer] = field(default_factory=list)
+    """What the readers wrote down."""
     n_parts: int = 0
     left: int = MAX_TOKENS - 2
     truncated: bool = False
@@ -62,6 +73,11 @@ class _Sequence:
             self.usage[modality] = self.usage.get(modality, 0) + len(taken)
             if sense:
                 self.senses[sense] = self.senses.get(sense, 0) + len(taken)
+
+    def add_words(self, modality: str, ids: Array) -> None:
+        """Append pieces of text, int64 [n]."""
+        self.ids += ids[: self.left].tolist()
+        self.add(modality, ids)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,14 +97,27 @@ class Backend:
     """The model. `prepare` may run in many threads, `embed` in one at a time; weights are read only."""
 
     info = read_info()
+    layer_names = tuple(LAYERS)
 
-    def __init__(self, package: Package | None = None, threads: int = 0) -> None:
+    @classmethod
+    def layered(cls, names: Sequence[str]) -> ModelInfo:
+        """The record with these text layers; what they need must be installed, see `_mini.layers.described`."""
+        return described(cls.info, names)
+
+    def __init__(self, package: Package | None = None, threads: int = 0, layers: Sequence[str] = ()) -> None:
         """Load words and trunk; the senses are loaded when they are first needed.
 
         Args:
             package: another model folder of the same format; the bundled one by default.
             threads: intra-op threads of each session, 0 for one a core.
+            layers: text layers, names of `LAYERS` in alphabetical order.
+
+        Raises:
+            MissingExtra: a text layer needs a package that is not installed.
+            NotFound: the networks of a text layer are not there.
         """
+        self.info = described(type(self).info, layers)
+        self._layers = frozenset(layers)
         self._package = package or Package()
         self._threads = threads
         self._table = WordTable.open(self._package)
@@ -99,7 +128,7 @@ class Backend:
             self._tokenizer = made.result()
         self._bridge = widen(self._package.arrays("bridge.npz"))
         self._word_weights = self._package.arrays("word_weights.npz")["idf"]
-        self._senses: dict[str, Eye | Ears] = {}
+        self._senses: dict[str, Eye | Ears | Reader] = {}
         self._loading = threading.RLock()
 
     # --- contents to sequences -----------------------------------------------------------------------------------
@@ -120,7 +149,8 @@ class Backend:
         payload = self._finish(sequence)
         first = next(iter(sequence.usage))
         sequence.usage[first] += 2  # <s> and </s>
-        return Features(payload, sum(sequence.usage.values()), sequence.usage, sequence.truncated)
+        n_tokens = sum(sequence.usage.values())
+        return Features(payload, n_tokens, sequence.usage, sequence.truncated, tuple(sequence.layers))
 
     def _add(self, sequence: _Sequence, modality: str, value: Decoded) -> None:
         adders: dict[type, Callable[..., None]] = {
@@ -132,10 +162,15 @@ class Backend:
     def _add_text(self, sequence: _Sequence, modality: str, text: str) -> None:
         ids = self._tokenizer.encode(text[: 16 * MAX_TOKENS])
         sequence.truncated |= len(text) > 16 * MAX_TOKENS
-        sequence.ids += ids[: sequence.left]
-        sequence.add(modality, np.array(ids, np.int64))
+        sequence.add_words(modality, np.array(ids, np.int64))
 
     def _add_picture(self, sequence: _Sequence, modality: str, picture: Image) -> None:
+        self._add_look(sequence, modality, picture)
+        for _, ids in self._written(sequence, "ocr", picture.pixels):
+            sequence.add_words(modality, ids)
+
+    def _add_look(self, sequence: _Sequence, modality: str, picture: Image) -> None:
+        """What a picture looks like, its words left aside."""
         (seen,) = self._eye([picture.pixels])
         sequence.add(modality, np.concatenate([self._bridge["picture.prefix"], seen.tokens]), "picture")
         self._note_seen(sequence, [seen])
@@ -144,37 +179,63 @@ class Backend:
         heard = self._hear(sequence, sound)
         if len(heard.speech):
             sequence.add(modality, heard.speech, "speech")
+            for _, ids in self._written(sequence, "transcribe", sound.samples[: self._longest]):
+                sequence.add_words(modality, ids)
         if len(heard.tokens):
             sequence.add(modality, np.concatenate([self._bridge["sound.prefix"], heard.tokens]), "sound")
         self._note_heard(sequence, heard)
 
     def _add_video(self, sequence: _Sequence, modality: str, video: Video) -> None:
-        events: list[tuple[float, Array, str]] = []
+        events: list[tuple[float, Array, str | None]] = []
         if len(video.frames):
             seen = self._eye(list(video.frames[: sequence.left]))
             events += [(float(t), s.tokens[:1], "picture") for t, s in zip(video.times_s, seen, strict=False)]
             self._note_seen(sequence, seen)
+            events += self._read_frames(sequence, video)
         if video.sound is not None and len(video.sound.samples):
             heard = self._hear(sequence, video.sound)
             start = float(video.times_s[0]) if len(video.times_s) else 0.0
             spread = np.linspace(0, video.sound.duration_s, len(heard.speech), endpoint=False)
             for sense, times, tokens in (("sound", heard.times_s, heard.tokens), ("speech", spread, heard.speech)):
                 events += [(start + float(t), token[None], sense) for t, token in zip(times, tokens, strict=True)]
+            if len(heard.speech):
+                said = self._written(sequence, "transcribe", video.sound.samples[: self._longest])
+                events += [(start + t, ids, None) for t, ids in said]
             self._note_heard(sequence, heard)
         if events:
             events.sort(key=lambda event: event[0])
             sequence.add(modality, self._bridge["video.prefix"])
-            for _, token, sense in events:
-                sequence.add(modality, token, sense)
+            for _, tokens, source in events:
+                if source is None:
+                    sequence.add_words(modality, tokens)
+                else:
+                    sequence.add(modality, tokens, source)
+
+    def _read_frames(self, sequence: _Sequence, video: Video) -> Iterator[tuple[float, Array, None]]:
+        """Pieces of the words on a few frames, each line once, at the time when it is first seen."""
+        if "ocr" not in self._layers:
+            return
+        places = np.unique(np.linspace(0, len(video.frames) - 1, FRAMES_READ).round().astype(int))
+        known: set[tuple[int, ...]] = set()
+        for place in places:
+            for _, ids in self._written(sequence, "ocr", video.frames[place]):
+                if tuple(ids) not in known:
+                    known.add(tuple(ids))
+                    yield float(video.times_s[place]), ids, None
 
     def _add_page(self, sequence: _Sequence, modality: str, page: Page) -> None:
-        if not page.text.strip():
-            self._add_picture(sequence, modality, page.image)
+        has_text = bool(page.text.strip())
+        written = [] if has_text else self._written(sequence, "ocr", page.image.pixels)
+        if not has_text and not written:
+            self._add_look(sequence, modality, page.image)
             return
         (seen,) = self._eye([page.image.pixels])
         sequence.add(modality, seen.tokens[:1], "picture")
         sequence.looks.setdefault("picture", []).append(seen.look)
-        self._add_text(sequence, modality, page.text)
+        if has_text:
+            self._add_text(sequence, modality, page.text)
+        for _, ids in written:
+            sequence.add_words(modality, ids)
 
     def _add_document(self, sequence: _Sequence, modality: str, document: Document) -> None:
         for page in document.pages:
@@ -184,20 +245,40 @@ class Backend:
             self._add_page(sequence, modality, page)
 
     def _eye(self, pictures: list[Array]) -> list[Seen]:
-        eye = self._sense("eye", lambda: Eye(self._package, self._bridge, self._threads))
-        return eye(pictures)  # type: ignore[arg-type,return-value]
+        return self._sense("eye", lambda: Eye(self._package, self._bridge, self._threads))(pictures)
 
     def _hear(self, sequence: _Sequence, sound: Audio) -> Heard:
         ears = self._sense("ears", lambda: Ears(self._package, self._bridge, self._threads))
-        longest = int(MAX_SOUND_S * 16_000)
-        sequence.truncated |= len(sound.samples) > longest
-        return ears(sound.samples[:longest])  # type: ignore[arg-type,return-value]
+        sequence.truncated |= len(sound.samples) > self._longest
+        return ears(sound.samples[: self._longest])
 
-    def _sense(self, name: str, make: Callable[[], Eye | Ears]) -> Eye | Ears:
+    @property
+    def _longest(self) -> int:
+        """Samples of a sound whose tokens fit the sequence."""
+        per_s = SOUND_TOKENS_PER_S + WRITTEN_TOKENS_PER_S * ("transcribe" in self._layers)
+        return int(MAX_TOKENS / per_s * 16_000)
+
+    def _written(self, sequence: _Sequence, layer: str, medium: Array) -> list[tuple[float, Array]]:
+        """What the reader of a text layer writes down: start in seconds and int64 [n] pieces of each line.
+
+        Nothing where the layer is off. The reading is noted in the sequence.
+        """
+        if layer not in self._layers:
+            return []
+        reader = self._sense(layer, lambda: LAYERS[layer].open(self._threads))
+        start = time.perf_counter()
+        lines = reader(medium)
+        spent_ms = (time.perf_counter() - start) * 1_000
+        found = [(line.start_s, np.array(self._tokenizer.encode(line.text), np.int64)) for line in lines]
+        text = " ".join(line.text for line in lines)
+        sequence.layers.append(TextLayer(layer, text, sum(len(ids) for _, ids in found), spent_ms))
+        return found
+
+    def _sense(self, name: str, make: Callable[[], _Sense]) -> _Sense:
         with self._loading:
             if name not in self._senses:
                 self._senses[name] = make()
-            return self._senses[name]
+            return self._senses[name]  # type: ignore[return-value]  # the name says which
 
     @staticmethod
     def _note_seen(sequence: _Sequence, seen: Sequence[Seen]) -> None:

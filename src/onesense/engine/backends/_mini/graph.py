@@ -36,7 +36,7 @@ class Graph:
 
         options = ort.SessionOptions()
         options.log_severity_level = 3
-        options.intra_op_num_threads = threads or _cores()
+        options.intra_op_num_threads = threads or cores()
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # waiting threads leave the core
         self._kept = {k: np.ascontiguousarray(v, np.float32) for k, v in weights.items()}
         values = [ort.OrtValue.ortvalue_from_numpy(v) for v in self._kept.values()]
@@ -52,7 +52,7 @@ class Graph:
         return outputs
 
 
-def _cores() -> int:
+def cores() -> int:
     """Cores that this process may use; ONNX Runtime itself would count all of the machine."""
     allowed = getattr(os, "sched_getaffinity", None)
     return len(allowed(0)) if allowed else os.cpu_count() or 1

@@ -1,0 +1,171 @@
+"""The words printed in a picture, read by PP-OCR through the package `rapidocr`, whose networks come inside it.
+
+Latin script with its accents, Chinese and Japanese; other scripts are not read. Nothing is ever downloaded.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ....errors import BackendError, MissingExtra
+from ....types import Array
+from .graph import cores
+from .written import Line, digest, fitting
+
+MIN_CONFIDENCE = 0.7  # below stands mostly what is no text, or of a script that it does not read (dev/LOG.md)
+MAX_CHARS = 4_000  # a dense page; about 1,200 pieces
+MIN_SIDE = 12  # px; less cannot show a letter
+COLUMN_WIDTH = 12.0  # times its height is the middle line of a column of running text at least; a table's cell is less
+_PACKAGES = ("rapidocr", "cv2", "omegaconf")
+_NEED = "reading words in pictures needs the package rapidocr: pip install 'onesense[ocr]'"
+
+
+def version() -> str:
+    """Digest of the networks inside the package.
+
+    Raises:
+        MissingExtra: it is not installed, or comes without them.
+    """
+    return digest(_networks())
+
+
+def _networks() -> list[Path]:
+    """Files of the networks that detect lines and that recognise them."""
+    if any(find_spec(package) is None for package in _PACKAGES):
+        raise MissingExtra(_NEED)
+    spec = find_spec("rapidocr")
+    folder = Path(str(spec.origin)).parent / "models" if spec else Path()
+    found = [sorted(folder.glob(f"*_{kind}_*.onnx"))[:1] for kind in ("det", "rec")]
+    if not all(found):
+        raise MissingExtra(f"the installed rapidocr has no networks in {folder}: pip install -U 'onesense[ocr]'")
+    return [files[0] for files in found]
+
+
+class Ocr:
+    """Reads the words of pictures. Any thread may call it, one picture is read at a time."""
+
+    def __init__(self, threads: int = 0) -> None:
+        """Load the networks.
+
+        Args:
+            threads: of each session, 0 for one a core that this process may use.
+
+        Raises:
+            MissingExtra: the package is not installed.
+        """
+        detector, recogniser = _networks()
+        try:
+            import cv2
+            from rapidocr import RapidOCR
+        except ImportError as cause:  # OpenCV's full build needs system libraries that a server may lack
+            raise MissingExtra(f"{_NEED} ({cause}; opencv-python-headless needs no system library)") from cause
+        n_threads = threads or cores()
+        self._faults: tuple[type[Exception], ...] = (cv2.error,)
+        self._lock = threading.Lock()  # the detector keeps the picture's scale in itself
+        self._engine: Any = RapidOCR(
+            params={
+                "Global.log_level": "critical",  # a picture without words is no reason for a warning
+                "Global.text_score": MIN_CONFIDENCE,
+                "Global.use_cls": False,  # pictures come upright; looking for lines upside down costs a tenth
+                "Det.model_path": str(detector),
+                "Rec.model_path": str(recogniser),
+                "EngineConfig.onnxruntime.intra_op_num_threads": n_threads,
+                "EngineConfig.onnxruntime.inter_op_num_threads": 1,
+            }
+        )
+
+    def __call__(self, medium: Array) -> list[Line]:
+        """Lines of print in reading order, at most `MAX_CHARS` characters.
+
+        Args:
+            medium: uint8 [H, W, 3], sRGB.
+
+        Raises:
+            BackendError: OpenCV failed on this picture.
+        """
+        if min(medium.shape[:2]) < MIN_SIDE:
+            return []
+        with self._lock:
+            try:
+                found = self._engine(np.ascontiguousarray(medium[:, :, ::-1]))  # it wants BGR, as OpenCV
+            except self._faults as cause:
+                raise BackendError(f"OCR failed on a picture of {medium.shape[:2]} pixels: {cause}") from cause
+        if found.txts is None or found.boxes is None:
+            return []
+        return fitting((Line(found.txts[i]) for i in reading_order(_upright(found.boxes))), MAX_CHARS)
+
+
+def _upright(corners: Array) -> Array:
+    """float32 [n, 4] x0, y0, x1, y1 round the corners float32 [n, 4, 2] of each line."""
+    corners = np.asarray(corners, np.float32)
+    return np.concatenate([corners.min(1), corners.max(1)], 1)
+
+
+def reading_order(boxes: Array) -> list[int]:
+    """Indices of lines as a person would read them: columns of running text one after another, else row by row.
+
+    A region is cut into columns where a gap runs through its whole height and both sides hold running text (the cells
+    of a table do not, so a table is read by rows); else it is cut at its widest horizontal gap.
+
+    Args:
+        boxes: float32 [n, 4] x0, y0, x1, y1 in pixels.
+
+    Source: recursive X-Y cut, Nagy and Seth 1984, with the test for running text added.
+    """
+    order: list[int] = []
+    regions = [np.arange(len(boxes))]
+    while regions:
+        region = regions.pop()
+        parts = _cut(boxes, region)
+        if parts is None:
+            order += _row_by_row(boxes, region)
+        else:
+            regions += reversed(parts)
+    return order
+
+
+def _cut(boxes: Array, region: Array) -> tuple[Array, Array] | None:
+    """The region in two, in reading order; None when it is one row, or lines overlap too much to be cut."""
+    if len(region) < 2:
+        return None
+    for left, right in _gaps(boxes, region, axis=0):
+        if _is_running(boxes[left]) and _is_running(boxes[right]):
+            return left, right
+    return next(_gaps(boxes, region, axis=1), None)
+
+
+def _gaps(boxes: Array, region: Array, axis: int) -> Iterator[tuple[Array, Array]]:
+    """Both sides of each gap that runs through the region, the widest first; axis 0 cuts x, 1 cuts y."""
+    ordered = region[np.argsort(boxes[region, axis], kind="stable")]
+    ends = np.maximum.accumulate(boxes[ordered, axis + 2])[:-1]
+    widths = boxes[ordered[1:], axis] - ends
+    for i in np.argsort(-widths, kind="stable"):
+        if widths[i] <= 0:
+            return
+        yield ordered[: i + 1], ordered[i + 1 :]
+
+
+def _is_running(boxes: Array) -> bool:
+    """Whether these lines are running text: three or more, and long."""
+    widths, heights = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
+    return len(boxes) >= 3 and float(np.median(widths)) >= COLUMN_WIDTH * float(np.median(heights))
+
+
+def _row_by_row(boxes: Array, region: Array) -> list[int]:
+    """Lines that no gap divides: rows by their middles, each from left to right."""
+    middles = (boxes[region, 1] + boxes[region, 3]) / 2
+    height = max(float(np.median(boxes[region, 3] - boxes[region, 1])), 1.0)
+    rows: list[list[int]] = []
+    last = -np.inf
+    for place in np.argsort(middles, kind="stable"):
+        if middles[place] - last > height / 2:
+            rows.append([])
+            last = middles[place]
+        rows[-1].append(int(region[place]))
+    return [i for row in rows for i in sorted(row, key=lambda i: float(boxes[i, 0]))]
