@@ -88,7 +88,7 @@ def _each(n: int) -> list[list[int]]:
 task = EvalTask(
     name="mixed",
     measures="one ranking over pictures, sounds, recordings and texts is fair to all of them",
-    split="the pictures of captions, held-out names of sounds among 150 others, narrations, NTREX lines 1501-1600 (deu)",
+    split="those of captions, sounds (among 150 others) and narrations, and NTREX lines 1501-1600 (deu)",
     prompts=("{text}",),
     packs=(PICTURES, SOUNDS, SPEECH, TEXTS),
     run=run,
