@@ -119,7 +119,7 @@ def reading_order(boxes: Array) -> list[int]:
     Source: recursive X-Y cut, Nagy and Seth 1984, with the test for running text added.
     """
     order: list[int] = []
-    regions = [np.arange(len(boxes))]
+    regions = [np.arange(len(boxes))] if len(boxes) else []
     while regions:
         region = regions.pop()
         parts = _cut(boxes, region)
