@@ -19,7 +19,7 @@ from ..types import LIMITS, Array, Content, Decoded, Document, Image, Limits, Lo
 from . import fetch
 
 DPI = 144  # sharp enough to read 10-point type
-LONG_SIDE = 1024  # px; an A4 page at 87 dpi, 2.2 MB; twice `Limits.image_side` where that is more
+LONG_SIDE = 1024  # px; an A4 page at 87 dpi, 2.2 MB
 
 _LOCK = threading.RLock()  # re-entrant: a collected generator may close its document while its thread holds the lock
 _POINTS_PER_INCH = 72
@@ -45,8 +45,7 @@ class PdfModality:
         """The pages that `part.pages` names (1-based, in that order), all by default.
 
         Returns:
-            Document of pages with images uint8 [H, W, 3] and their text layers. The long side is at most 1024 px, or
-            twice `limits.image_side` where that is more, and never beyond 144 dpi.
+            Document of pages with images uint8 [H, W, 3], long side at most 1024 px, and their text layers.
 
         Raises:
             EncryptedInput: a password is needed.
@@ -57,7 +56,7 @@ class PdfModality:
         """
         with _opened(source) as document:
             numbers = _chosen(part.pages, len(document), source, limits)
-            return Document(tuple(_page(document, number, source, limits) for number in numbers))
+            return Document(tuple(_page(document, number, source) for number in numbers))
 
     def segments(self, source: bytes | Path, limits: Limits = LIMITS) -> Iterator[Segment]:
         """Page after page. A damaged page is left out, and named in a DecodeError after the last one."""
@@ -65,7 +64,7 @@ class PdfModality:
         with _opened(source) as document:
             for number in range(1, len(document) + 1):
                 try:
-                    page = _page(document, number, source, limits)
+                    page = _page(document, number, source)
                 except DecodeError:
                     damaged.append(number)
                     continue
@@ -134,19 +133,19 @@ def _chosen(pages: tuple[int, ...] | None, n_pages: int, source: bytes | Path, l
     return numbers
 
 
-def _page(document: Any, number: int, source: bytes | Path, limits: Limits) -> Page:
+def _page(document: Any, number: int, source: bytes | Path) -> Page:
     with _pdfium(source, f"has a damaged page {number}"):
         page = document[number - 1]
         try:
-            return Page(Image(_rendered(page, max(LONG_SIDE, 2 * limits.image_side))), _text_layer(page), number)
+            return Page(Image(_rendered(page)), _text_layer(page), number)
         finally:
             page.close()
 
 
-def _rendered(page: Any, long_side: int) -> Array:
-    """uint8 [H, W, 3] at 144 dpi or what the long side in pixels allows; blank pages are white."""
+def _rendered(page: Any) -> Array:
+    """uint8 [H, W, 3] at 144 dpi or what LONG_SIDE allows; blank pages are white."""
     long_side_pt = max(page.get_size())
-    scale = min(DPI / _POINTS_PER_INCH, long_side / max(long_side_pt, 1e-3))
+    scale = min(DPI / _POINTS_PER_INCH, LONG_SIDE / max(long_side_pt, 1e-3))
     bitmap = page.render(scale=scale, rev_byteorder=True)
     try:
         pixels = bitmap.to_numpy()

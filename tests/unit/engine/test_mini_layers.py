@@ -245,6 +245,15 @@ def test_words_do_not_count_as_a_sense(backend: Backend) -> None:
     assert 0 < backend.prepare(Content(Part(_picture()))).payload.senses[0] < before
 
 
+def test_concepts_stand_for_what_is_not_written(backend: Backend) -> None:
+    assert backend.prepare(Content(Part(_picture()))).payload.share == 1.0
+    _lines(backend, "ocr", Line("closed on Mondays"))
+    payload = backend.prepare(Content(Part(_picture()))).payload
+    assert payload.share == pytest.approx(float(payload.senses[0]))
+    film = Video(_picture().pixels[None], np.zeros(1, np.float32), None, 1.0)
+    assert backend.prepare(Content(Part(film))).payload.share < 0.5
+
+
 def test_what_does_not_fit_is_left_out_and_told(backend: Backend) -> None:
     _lines(backend, "ocr", Line("word " * 9_000))
     features = backend.prepare(Content(Part(_picture())))

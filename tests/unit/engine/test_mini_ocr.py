@@ -35,15 +35,24 @@ def test_words_are_read_in_order(reader: ocr.Ocr) -> None:
 
 
 def test_print_of_ten_points_at_the_size_that_pages_come_in_is_read(reader: ocr.Ocr) -> None:
-    page = np.full((1600, 1131, 3), 255, np.uint8)  # A4 at 137 dpi
-    canvas = pil.fromarray(page)
-    ImageDraw.Draw(canvas).text((90, 200), "The harvest failed in Ostrava", "black", ImageFont.load_default(19))
-    assert [line.text for line in reader(np.asarray(canvas).copy())] == ["The harvest failed in Ostrava"]
+    lines = ["The harvest failed in Ostrava", "and grain was sold by the bushel", "at prices nobody could remember"]
+    canvas = pil.new("RGB", (724, 1024), "white")  # A4 as `media.pdf` draws it, 87 dpi
+    for i, line in enumerate(lines):
+        ImageDraw.Draw(canvas).text((60, 130 + 17 * i), line, "black", ImageFont.load_default(12))
+    assert [line.text for line in reader(np.asarray(canvas).copy())] == lines
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (11, 500), (12, 12), (30, 4096), (900, 20), (64, 64)])
+@pytest.mark.parametrize("shape", [(1, 1), (11, 500), (12, 12), (30, 4096), (900, 20)])
 def test_pictures_of_any_shape_without_words_give_none(reader: ocr.Ocr, shape: tuple[int, int]) -> None:
     assert reader(np.full((*shape, 3), 127, np.uint8)) == []
+
+
+def test_a_strip_is_padded_and_a_large_picture_made_smaller() -> None:
+    for shape in ((30, 4096), (900, 20), (3_000, 2_000), (12, 12), (600, 800)):
+        height, width = ocr._fitted(np.zeros((*shape, 3), np.uint8)).shape[:2]
+        assert 24 <= max(height, width) <= ocr.LONG_SIDE
+        assert max(height, width) <= ocr.LONGEST * min(height, width)
+        assert max(height, width) <= max(*shape, 24)
 
 
 def test_threads_do_not_disturb_each_other(reader: ocr.Ocr) -> None:

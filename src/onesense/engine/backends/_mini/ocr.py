@@ -21,6 +21,8 @@ from .written import Line, digest, fitting
 MIN_CONFIDENCE = 0.7  # below stands mostly what is no text, or of a script that it does not read (dev/LOG.md)
 MAX_CHARS = 4_000  # a dense page; about 1,200 pieces
 MIN_SIDE = 12  # px; less cannot show a letter
+LONG_SIDE = 2_000  # px; the detector's cost grows with the area: 0.6 CPU s a megapixel
+LONGEST = 4  # times the short side: the detector enlarges the short side to 736 px, so a thin strip would grow huge
 COLUMN_WIDTH = 12.0  # times its height is the middle line of a column of running text at least; a table's cell is less
 _PACKAGES = ("rapidocr", "cv2", "omegaconf")
 _NEED = "reading words in pictures needs the package rapidocr: pip install 'onesense[ocr]'"
@@ -93,12 +95,28 @@ class Ocr:
             return []
         with self._lock:
             try:
-                found = self._engine(np.ascontiguousarray(medium[:, :, ::-1]))  # it wants BGR, as OpenCV
+                found = self._engine(np.ascontiguousarray(_fitted(medium)[:, :, ::-1]))  # it wants BGR, as OpenCV
             except self._faults as cause:
                 raise BackendError(f"OCR failed on a picture of {medium.shape[:2]} pixels: {cause}") from cause
         if found.txts is None or found.boxes is None:
             return []
         return fitting((Line(found.txts[i]) for i in reading_order(_upright(found.boxes))), MAX_CHARS)
+
+
+def _fitted(pixels: Array) -> Array:
+    """The picture with a long side of at most `LONG_SIDE`, and padded to `LONGEST` to one where it is a strip."""
+    from PIL import Image
+
+    height, width = pixels.shape[:2]
+    scale = min(1.0, LONG_SIDE / max(height, width))
+    if scale < 1:
+        size = max(1, round(width * scale)), max(1, round(height * scale))
+        pixels = np.asarray(Image.fromarray(np.ascontiguousarray(pixels)).resize(size, Image.Resampling.BICUBIC))
+    least = -(-max(pixels.shape[:2]) // LONGEST)
+    missing = [max(0, max(least, 2 * MIN_SIDE) - side) for side in pixels.shape[:2]]
+    if not any(missing):
+        return pixels
+    return np.pad(pixels, [(n // 2, n - n // 2) for n in missing] + [(0, 0)], mode="edge")
 
 
 def _upright(corners: Array) -> Array:
