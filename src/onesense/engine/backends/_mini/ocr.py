@@ -18,7 +18,7 @@ from ....types import Array
 from .graph import cores
 from .written import Line, digest, fitting
 
-MIN_CONFIDENCE = 0.7  # below stands mostly what is no text, or of a script that it does not read (dev/LOG.md)
+MIN_CONFIDENCE = 0.7  # right lines have .9 and more, guesses at other scripts about .8 and less; not tuned
 MAX_CHARS = 4_000  # a dense page; about 1,200 pieces
 MIN_SIDE = 12  # px; less cannot show a letter
 LONG_SIDE = 2_000  # px; the detector's cost grows with the area: 0.6 CPU s a megapixel
