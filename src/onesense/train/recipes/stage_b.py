@@ -1,7 +1,7 @@
 """Stage B, all senses: goes on from stage A with search pairs, ordered similarities and many more spoken languages.
 
-Command: `onesense train stage_b --minutes 95 --out runs/stage_b` (2 shared CPU cores, bf16), after `stage_a` and an ear
-fitted on hours of synthetic speech (`onesense.train.speech`, `onesense.train.ear`).
+Command: `onesense train stage_b --minutes 86 --threads 1 --out runs/stage_b` (one CPU core, bf16), after `stage_a`
+and an ear fitted on hours of synthetic speech (`onesense.train.speech`, `onesense.train.ear`).
 Expected: the development table of docs/model-card.md; the steps and what was tried stand in dev/LOG.md.
 """
 
