@@ -42,7 +42,7 @@ def _made(encoder: Encoder, scope: Scope) -> list[Result]:
 task = EvalTask(
     name="sounds",
     measures="names of sounds find their recordings, and sounds synthesised by code",
-    split="names held out by onesense.evals.splits.is_dev_sound, among all sounds of the pack; synthetic sounds by seed",
+    split="names held out by onesense.evals.splits.is_dev_sound, among all sounds of the pack; synthetic ones by seed",
     prompts=("{text}",),
     packs=(PACK,),
     run=run,
