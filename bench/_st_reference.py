@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import lzma
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 from onesense.engine.backends._mini import compose
 from onesense.engine.backends._mini.graph import widen
 from onesense.engine.backends._mini.package import Package
+from onesense.engine.backends._mini.tokenizer import Tokenizer
 from onesense.engine.backends._mini.words import WordTable
 
 WIDTH = 384
@@ -31,7 +31,7 @@ def sentence_transformer() -> Any:
 def shared_space(pooled: np.ndarray) -> np.ndarray:
     """The rival's unit vectors through our head: the first 384 dimensions of onesense-mini, float32 [n, 384]."""
     bridge = widen(Package().arrays("bridge.npz"))
-    nothing = np.zeros((1, WIDTH), np.float32), np.zeros((1, 1), np.float32)
+    nothing = [np.zeros((1, n), np.float32) for n in (WIDTH, 1, len(compose.SENSES))]
     joined = compose.joined(pooled, *nothing, bridge) @ bridge["head.rotation"]
     return joined / np.linalg.norm(joined, axis=1, keepdims=True)
 
@@ -55,17 +55,15 @@ def to_transformers(package: Package, folder: Path) -> Path:
     )  # fmt: skip
     model = BertModel(config, add_pooling_layer=False)
     weights = widen(package.arrays("trunk.npz"))
-    for name in [key.removesuffix(".down") for key in weights if key.endswith(".down")]:
-        weights[name] = weights[name] + (weights.pop(f"{name}.down") @ weights.pop(f"{name}.up")).T
     named = bert_names(weights, words)
     state = {name: torch.from_numpy(np.ascontiguousarray(weight)) for name, weight in named.items()}
     model.load_state_dict(state, strict=True)
     model.save_pretrained(folder)
     tokens = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"}
     tokens |= {"cls_token": "<s>", "sep_token": "</s>"}
-    from tokenizers import Tokenizer, processors
+    from tokenizers import processors
 
-    fast = Tokenizer.from_str(lzma.decompress(package.file("tokenizer.json.xz").read_bytes()).decode())
+    fast = Tokenizer(package.arrays("tokenizer.npz")).whole()
     fast.post_processor = processors.TemplateProcessing(single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)])
     PreTrainedTokenizerFast(tokenizer_object=fast, model_max_length=MAX_TOKENS, **tokens).save_pretrained(folder)
     return folder

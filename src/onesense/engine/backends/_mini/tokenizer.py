@@ -57,12 +57,16 @@ class Tokenizer:
         ids = self._segmenter(kept).encode(text, add_special_tokens=False).ids
         return [kept[i] for i in ids]
 
+    def whole(self) -> Segmenter:
+        """A segmenter of all pieces, for whoever needs the library's own object."""
+        return self._segmenter(range(len(self._pieces)))
+
     def _grow(self, text: str) -> Segmenter | None:
         """The whole segmenter, once enough has been read; None before."""
         with self._lock:
             self._read_chars += len(text)
             if self._whole is None and self._read_chars > WHOLE_AFTER_CHARS:
-                self._whole = self._segmenter(range(len(self._pieces)))
+                self._whole = self.whole()
             return self._whole
 
     def _kept(self, text: str) -> list[int]:
