@@ -258,14 +258,53 @@ class Hit:
     score: float
     """Cosine of query and segment, -1..1; comparable within one pair of modalities."""
     confidence: float | None
-    """0..1, comparable across modalities; None before the collection is calibrated."""
+    """0..1, the chance that this is what was looked for, the same scale for every pair of modalities; None where the
+    collection is too small to tell."""
     preview: str
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    words: tuple[str, ...] = ()
+    """Words of the query that stand in it (text, captions, file name), folded."""
+    segments: tuple[Hit, ...] = ()
+    """Of a hit that stands for a file (`group="file"`): its best segments, best first."""
+    duplicates: tuple[str, ...] = ()
+    """Ids of hits that look or sound the same and were put under this one (`collapse`)."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON; lists that are empty are left out."""
+        fields = {name: getattr(self, name) for name in self.__slots__}
+        fields |= {"locator": self.locator.to_dict(), "metadata": dict(self.metadata)}
+        lists = {name: list(fields.pop(name)) for name in ("words", "segments", "duplicates")}
+        lists["segments"] = [hit.to_dict() for hit in self.segments]
+        return fields | {name: values for name, values in lists.items() if values}
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResult(Sequence[Hit]):
+    """Hits, best first, and what may be said of them together. Compares with a list like a list."""
+
+    hits: tuple[Hit, ...] = ()
+    is_confident: bool | None = None
+    """Whether there is a match at all: False is the verdict "no confident match"; None where nobody can tell."""
+    next_offset: int | None = None
+    """`offset` of the next page, None after the last one."""
+
+    def __len__(self) -> int:
+        return len(self.hits)
+
+    def __getitem__(self, at: Any) -> Any:
+        """A hit, or a list of them for a slice."""
+        return list(self.hits[at]) if isinstance(at, slice) else self.hits[at]
+
+    def __eq__(self, other: object) -> bool:
+        return self.hits == tuple(other) if isinstance(other, Sequence) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.hits)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""
-        fields = {name: getattr(self, name) for name in self.__slots__}
-        return fields | {"locator": self.locator.to_dict(), "metadata": dict(self.metadata)}
+        hits = [hit.to_dict() for hit in self.hits]
+        return {"hits": hits, "is_confident": self.is_confident, "next_offset": self.next_offset}
 
 
 # --- models -------------------------------------------------------------------------------------------------------
@@ -360,6 +399,26 @@ class Backend(Protocol):
 
     def close(self) -> None:
         """Free the weights. Calling it twice is fine."""
+        ...
+
+
+@runtime_checkable
+class Explaining(Protocol):
+    """A backend that can say which places of a picture speak for a vector."""
+
+    def regions(self, content: Content, vector: Array) -> Array:
+        """How near each cell of a picture is to a vector.
+
+        Args:
+            content: one picture, PDF page or frame.
+            vector: float32 [d], unit length, 1 <= d <= D, of a query.
+
+        Returns:
+            float32 [h, w] cosines, -1..1, rows from top to bottom.
+
+        Raises:
+            UnsupportedModality: there is no picture in it.
+        """
         ...
 
 
