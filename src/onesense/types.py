@@ -262,6 +262,8 @@ class Hit:
     collection is too small to tell."""
     preview: str
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """What the file says of itself: mime, width, height, duration_s, taken, lat, lon, n_pages, language."""
     words: tuple[str, ...] = ()
     """Words of the query that stand in it (text, captions, file name), folded."""
     segments: tuple[Hit, ...] = ()
@@ -272,7 +274,7 @@ class Hit:
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON; lists that are empty are left out."""
         fields = {name: getattr(self, name) for name in self.__slots__}
-        fields |= {"locator": self.locator.to_dict(), "metadata": dict(self.metadata)}
+        fields |= {"locator": self.locator.to_dict(), "metadata": dict(self.metadata), "facts": dict(self.facts)}
         lists = {name: list(fields.pop(name)) for name in ("words", "segments", "duplicates")}
         lists["segments"] = [hit.to_dict() for hit in self.segments]
         return fields | {name: values for name, values in lists.items() if values}
@@ -559,6 +561,28 @@ class Store(Protocol):
 
     def close(self) -> None:
         """Release files. Calling it twice is fine."""
+        ...
+
+
+@runtime_checkable
+class Worded(Protocol):
+    """A store that finds words; it keeps `index.words.of_payload` of each row."""
+
+    def find_words(self, words: Sequence[str], k: int, where: Where | None = None) -> list[tuple[str, float, Payload]]:
+        """The k rows with the highest BM25 that hold any of these folded words and pass the filter, best first."""
+        ...
+
+
+@runtime_checkable
+class Noted(Protocol):
+    """A store that keeps small notes about the collection beside its rows (how it is calibrated, and the like)."""
+
+    def read_note(self, name: str) -> Mapping[str, Any] | None:
+        """The note of this name, None where there is none or it cannot be read: a note can always be made again."""
+        ...
+
+    def write_note(self, name: str, note: Mapping[str, Any]) -> None:
+        """Keep a note, atomically. Raises OSError where the place is read only or full."""
         ...
 
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -19,6 +20,7 @@ from onesense.engine import pieces
 from onesense.errors import InvalidInput, OnesenseError
 from onesense.types import Array, Content, Embedding, Image, Page, Payload, Segment, Store, Task, Video
 
+from . import facts
 from .sources import Failure, Source, printable
 
 if TYPE_CHECKING:
@@ -86,13 +88,16 @@ class _Job:
     known: _Known
     rows: list[tuple[Segment, Array]] = field(default_factory=list)
     """Stored segments, their content dropped, and float32 [d]."""
+    extras: list[Payload] = field(default_factory=list)
+    """What each of them adds to its payload: words and facts."""
     failures: list[Failure] = field(default_factory=list)
     is_lost: bool = False
     """Failed for a reason that may pass, so nothing is stored and the next run tries again."""
 
     def take(self, segment: Segment, outcome: Embedding | OnesenseError) -> None:
         if isinstance(outcome, Embedding):
-            self.rows.append((segment, outcome.values))
+            self.extras.append(facts.of_segment(segment))
+            self.rows.append((dataclasses.replace(segment, content=_DROPPED), outcome.values))
         else:
             self.fail(outcome, str(segment.locator))
 
@@ -113,9 +118,12 @@ class _Job:
             "n_segments": len(self.rows),
             "metadata": dict(self.source.metadata),
         }
+        own = {} if self.stamp is None else facts.of_file(Path(self.source.path))
         return [
-            shared | {"modality": s.modality, "locator": s.locator.to_dict(), "preview": s.preview}
-            for s, _ in self.rows
+            shared
+            | {"modality": s.modality, "locator": s.locator.to_dict(), "preview": s.preview, **extra}
+            | {"facts": {**own, **extra.get("facts", {})}}
+            for (s, _), extra in zip(self.rows, self.extras, strict=True)
         ]
 
 
@@ -239,7 +247,7 @@ class Ingest:
         batch, self._buffer, self._buffer_bytes = self._buffer, [], 0
         outcomes = self._embedder.try_embed([s.content for _, s in batch], self._store.spec.dim, self._task)
         for (job, segment), outcome in zip(batch, outcomes, strict=True):
-            job.take(dataclasses.replace(segment, content=_DROPPED), outcome)
+            job.take(segment, outcome)
         self._ready += self._read
         self._read = []
         n_rows = sum(len(job.rows) for job in self._ready)

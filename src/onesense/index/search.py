@@ -59,7 +59,7 @@ def as_query(query: Any) -> Content:
 
 def to_hit(id_: str, score: float, payload: Payload) -> Hit:
     """A row that was found, as the caller sees it."""
-    metadata = payload.get("metadata")
+    metadata, facts = payload.get("metadata"), payload.get("facts")
     return Hit(
         id=id_,
         path=str(payload.get("path", id_)),
@@ -69,6 +69,7 @@ def to_hit(id_: str, score: float, payload: Payload) -> Hit:
         confidence=None,
         preview=str(payload.get("preview", "")),
         metadata=metadata if isinstance(metadata, Mapping) else {},
+        facts=facts if isinstance(facts, Mapping) else {},
     )
 
 

@@ -1,6 +1,7 @@
 """The filter language: field -> value, list of values, or a range; fields are joined by AND.
 
-A field is one of `COLUMNS`, else a key of the payload, else a key of its `metadata`; `metadata.x` names the latter.
+A field is one of `COLUMNS`, else a key of the payload, else a key of its `metadata` (`metadata.x` names it for sure),
+else one of its `facts`: what the file says of itself, see `facts.FIELDS`.
 """
 
 from __future__ import annotations
@@ -66,6 +67,9 @@ def lookup(payload: Payload, field: str) -> Any:
         return payload.get(field)
     if field in metadata:
         return metadata[field]
+    facts = payload.get("facts")
+    if isinstance(facts, Mapping) and field in facts:
+        return facts[field]
     return metadata.get(field.removeprefix(_METADATA)) if field.startswith(_METADATA) else None
 
 

@@ -107,6 +107,15 @@ def probe(source: bytes | Path) -> Contents:
         return Contents(_sound_stream(container) is not None, _picture_stream(container) is not None, duration_s)
 
 
+def header(source: bytes | Path) -> dict[str, Any]:
+    """Width, height, duration_s (each None where it is not told) and the tags of a file, without decoding it."""
+    with opened(source) as container:
+        stream = _picture_stream(container)
+        duration_s = round(container.duration / 1e6, 3) if container.duration and container.duration > 0 else None
+        size = {name: getattr(stream, name, None) for name in ("width", "height")}
+        return {**size, "duration_s": duration_s, "tags": dict(container.metadata)}
+
+
 @contextmanager
 def opened(source: bytes | Path) -> Iterator[Any]:
     """An open libav container; what libav raises while it is used becomes a DecodeError."""

@@ -133,6 +133,28 @@ class ImageModality:
 modality = ImageModality()
 
 
+def header(source: bytes | Path) -> tuple[tuple[int, int], dict[int, Any]]:
+    """Width and height in pixels as stored, and the EXIF fields by tag (0x8769 and 0x8825 hold fields of their own).
+
+    Nothing is decoded. Raises DecodeError where the header is damaged; damaged EXIF counts as none.
+    """
+    mime = modality.sniff(fetch.head(source))
+    if mime is None:
+        raise DecodeError(f"{fetch.label(source)} is not a picture of a known type")
+    with _pillow_faults(source), _stream(source) as stream:
+        module, reader = _READERS[mime]
+        picture: Pillow = getattr(import_module(module), reader)(stream)
+        return picture.size, _exif(picture)
+
+
+def _exif(picture: Pillow) -> dict[int, Any]:
+    try:
+        exif = picture.getexif()
+        return {**exif, **{tag: dict(exif.get_ifd(tag)) for tag in (0x8769, 0x8825)}}
+    except _DAMAGE:
+        return {}
+
+
 def _check_size(size: tuple[int, int], source: bytes | Path, limits: Limits) -> None:
     width, height = size
     if width < 1 or height < 1:

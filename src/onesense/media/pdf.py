@@ -86,6 +86,12 @@ class PdfModality:
 modality = PdfModality()
 
 
+def n_pages(source: bytes | Path) -> int:
+    """How many pages a document has. Raises as `PdfModality.decode`."""
+    with _opened(source) as document, _LOCK:
+        return len(document)
+
+
 @contextmanager
 def _opened(source: bytes | Path) -> Iterator[Any]:
     import pypdfium2

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +18,7 @@ import numpy as np
 
 from onesense.errors import CorruptData, NotFound
 from onesense.index import where as filters
+from onesense.index import words as fulltext
 from onesense.index.rows import check_query, check_rows, require_same, spec_from_dict, spec_to_dict
 from onesense.types import Array, Payload, StoreSpec, Where, as_float32
 from onesense.vectors import rerank
@@ -37,12 +38,14 @@ class _Rows:
     """float32 [n, d]."""
     lines: list[str] = field(default_factory=list)
     """Each row as it stands in the file, so that a write formats only what is new."""
+    index: fulltext.Index | None = None
+    """Words of the rows, made when somebody looks for some."""
 
 
 class Store:
     """See `onesense.types.Store`. Thread-safe; one writer at a time across processes, held by a lock on the folder."""
 
-    features = frozenset({"filter"})
+    features = frozenset({"filter", "text"})
 
     def __init__(self, path: Path, spec: StoreSpec) -> None:
         self.spec = spec
@@ -50,6 +53,7 @@ class Store:
         self._lock = threading.RLock()
         self._stamp: tuple[int, int, int] | None = None
         self._rows = _Rows(vectors=np.zeros((0, spec.dim), np.float32))
+        self._notes: dict[str, Any] = {}
 
     @classmethod
     def read_spec(cls, path: Path) -> StoreSpec | None:
@@ -101,6 +105,27 @@ class Store:
         found = zip((passing[i] for i in order), scores, strict=True)
         return [(rows.ids[i], float(score), rows.payloads[i]) for i, score in found]
 
+    def find_words(self, words: Sequence[str], k: int, where: Where | None = None) -> list[tuple[str, float, Payload]]:
+        """The k rows with the highest BM25, see `types.Worded`."""
+        rows, passing = self._select(where)
+        if rows.index is None:
+            rows.index = fulltext.Index([fulltext.of_payload(payload) for payload in rows.payloads])
+        return [(rows.ids[i], score, rows.payloads[i]) for i, score in rows.index.scores(words, passing)[:k]]
+
+    def read_note(self, name: str) -> Mapping[str, Any] | None:
+        """A field of the file, below `notes`."""
+        with self._lock:
+            self._refresh()
+            note = self._notes.get(name)
+        return note if isinstance(note, dict) else None
+
+    def write_note(self, name: str, note: Mapping[str, Any]) -> None:
+        """A field of the file, below `notes`; writes the file."""
+        with self._lock, _exclusive(self._path.parent):
+            self._refresh()
+            self._notes = {**self._notes, name: dict(note)}
+            self._write()
+
     def rows(self, where: Where | None = None) -> Iterator[tuple[str, Payload]]:
         """Ids and payloads, by id."""
         rows, passing = self._select(where)
@@ -149,7 +174,8 @@ class Store:
             raise
 
     def _write(self) -> None:
-        head = json.dumps({"format": self.spec.format, "spec": spec_to_dict(self.spec)}, ensure_ascii=False)
+        fields = {"format": self.spec.format, "spec": spec_to_dict(self.spec)}
+        head = json.dumps(fields | ({"notes": self._notes} if self._notes else {}), ensure_ascii=False)
         write_atomically(self._path, [head[:-1], ', "rows": [\n', ",\n".join(self._rows.lines), "\n]}\n"])
         self._stamp = _stamp(self._path)
 
@@ -161,6 +187,8 @@ class Store:
         fields = _read(self._path)
         require_same(spec_from_dict(fields.get("spec"), self._path), self.spec, self._path)
         self._rows = _parse_rows(fields.get("rows"), self.spec.dim, self._path)
+        notes = fields.get("notes")
+        self._notes = notes if isinstance(notes, dict) else {}
         self._stamp = stamp
 
 

@@ -21,6 +21,7 @@ import numpy as np
 
 from onesense.errors import CorruptData, NotFound
 from onesense.index import where as filters
+from onesense.index import words as fulltext
 from onesense.index.rows import check_query, check_rows, require_same, spec_from_dict, spec_to_dict
 from onesense.types import Array, Payload, StoreSpec, Where
 from onesense.vectors import CODE_DIM, quantize, rerank, scan
@@ -39,6 +40,7 @@ NEW_SHARE = 0.1  # of the rows; with more written since it was opened, a table i
 KEEP_VERSIONS = timedelta(seconds=1)  # longer than any single read; what a merge replaces goes then, else the disk
 # would hold everything twice
 IDS_PER_FILTER = 1_000  # ids in one SQL expression
+WORDS = "words"  # column of folded words, one space between two, with an inverted index of LanceDB
 
 
 _T = TypeVar("_T")
@@ -67,7 +69,7 @@ class _Snapshot:
 class Store:
     """See `onesense.types.Store`. Thread-safe; many processes may read and write."""
 
-    features = frozenset({"filter"})
+    features = frozenset({"filter", "text"})
 
     def __init__(self, path: Path, spec: StoreSpec, table: Any) -> None:
         self.spec = spec
@@ -107,7 +109,9 @@ class Store:
             require_same(found, spec, path)
         with _readable(path):
             database = _lancedb.load().connect(str(path))
-            return cls(path, spec, database.create_table(TABLE, schema=_schema(spec.dim), exist_ok=True))
+            table = database.create_table(TABLE, schema=_schema(spec.dim), exist_ok=True)
+            _require_words(table)
+            return cls(path, spec, table)
 
     def upsert(self, ids: Sequence[str], vectors: Array, payloads: Sequence[Payload]) -> None:
         """Insert or replace rows; one atomic commit."""
@@ -133,6 +137,33 @@ class Store:
         """The funnel: int8 scan of all rows that pass the filter, then the exact order of the nearest."""
         query = check_query(vector, k, self.spec.dim)
         return self._attempt(lambda: self._search(query, k, where))
+
+    def find_words(self, words: Sequence[str], k: int, where: Where | None = None) -> list[tuple[str, float, Payload]]:
+        """The k rows with the highest BM25, see `types.Worded`; rows that the index has not taken up yet are read."""
+        sql, rest = _compile(where)
+
+        def find() -> Any:
+            query = self._table.search(" ".join(words), query_type="fts", fts_columns=WORDS)
+            query = query if sql is None else query.where(sql, prefilter=True)
+            return query.limit(k).select(["id", "payload", "_score"]).to_arrow()
+
+        found = self._attempt(find) if words else None
+        rows = [] if found is None else found.to_pylist()
+        parsed = [(row["id"], float(row["_score"]), json.loads(row["payload"])) for row in rows]
+        passing = [row for row in parsed if filters.matches(row[2], rest)]
+        return sorted(passing, key=lambda row: (-row[1], row[0]))
+
+    def read_note(self, name: str) -> Mapping[str, Any] | None:
+        """A JSON file beside the spec."""
+        try:
+            note = json.loads((self._path / f"{name}.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        return note if isinstance(note, dict) else None
+
+    def write_note(self, name: str, note: Mapping[str, Any]) -> None:
+        """A JSON file beside the spec, replaced whole."""
+        write_atomically(self._path / f"{name}.json", [json.dumps(note, ensure_ascii=False, allow_nan=False), "\n"])
 
     def rows(self, where: Where | None = None) -> Iterator[tuple[str, Payload]]:
         """Ids and payloads, in no particular order."""
@@ -262,6 +293,26 @@ def _load(table: Any, version: int, dim: int) -> _Snapshot:
     )
 
 
+def _require_words(table: Any) -> None:
+    """The column of words and its index; a table of an earlier version gets an empty one, filled as files change."""
+    if WORDS not in table.schema.names:
+        table.add_columns({WORDS: "CAST(NULL AS STRING)"})
+    if any(index.columns == [WORDS] for index in table.list_indices()):
+        return
+    from lancedb.index import FTS
+
+    config = FTS(
+        base_tokenizer="whitespace",  # `index.words` has cut and folded already
+        with_position=False,
+        max_token_length=None,
+        lower_case=False,
+        stem=False,
+        remove_stop_words=False,
+        ascii_folding=False,
+    )
+    table.create_index(WORDS, config=config)
+
+
 def _query(table: Any, sql: str | None) -> Any:
     query = table.search()
     return query if sql is None else query.where(sql)
@@ -283,7 +334,7 @@ def _schema(dim: int) -> Any:
     types = {str: pa.string(), float: pa.float64()}
     lists = {"vector": pa.list_(pa.float32(), dim), "code": pa.list_(pa.int8(), min(CODE_DIM, dim))}
     columns = {name: types[kind] for name, kind in filters.COLUMNS.items()}
-    return pa.schema({"id": pa.string(), **lists, **columns, "payload": pa.string()})
+    return pa.schema({"id": pa.string(), **lists, **columns, "payload": pa.string(), WORDS: pa.string()})
 
 
 def _to_arrow(ids: list[str], vectors: Array, texts: list[str]) -> Any:
@@ -297,7 +348,8 @@ def _to_arrow(ids: list[str], vectors: Array, texts: list[str]) -> Any:
         pa.FixedSizeListArray.from_arrays(pa.array(rows.ravel()), rows.shape[1])
         for rows in (np.ascontiguousarray(vectors), codes)
     ]
-    return pa.table([ids, *lists, *columns, texts], schema=schema)
+    words = [fulltext.of_payload(payload) for payload in payloads]
+    return pa.table([ids, *lists, *columns, texts, words], schema=schema)
 
 
 def _fit(value: Any, kind: type) -> Any:
