@@ -14,7 +14,11 @@ from typing import Any
 import numpy as np
 
 from onesense.errors import DecodeError, NotFound
-from onesense.types import Part
+from onesense.media import decode
+from onesense.types import LIMITS, Decoded, Limits, Part
+
+CRASH, HANG, SWELL = b"crash", b"hang!", b"swell"
+"""How the bytes begin that `decode_or_die` dies of."""
 
 
 def echo(value: Any) -> Any:
@@ -104,3 +108,16 @@ def environment() -> list[str]:
 
 def forbidden(_: int) -> Any:
     return Part(Path("/etc/passwd"))
+
+
+def decode_or_die(part: Part, limits: Limits = LIMITS) -> tuple[str, Decoded]:
+    """`media.decode` with the faults of native libraries, on demand."""
+    if isinstance(part.value, bytes):
+        match part.value[:5]:
+            case b"crash":
+                os.abort()
+            case b"hang!":
+                time.sleep(600)
+            case b"swell":
+                bytearray(1 << 40)
+    return decode(part, limits)

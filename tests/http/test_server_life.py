@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
@@ -22,7 +23,9 @@ import httpx
 import numpy as np
 import pytest
 
-from onesense import Embedder
+import media_samples
+import sandbox_tasks
+from onesense import Embedder, Part, media
 from onesense.engine.backends.tiny import Backend as Tiny
 from onesense.server import engine as engine_module
 from onesense.server.app import create_app
@@ -75,7 +78,7 @@ class Held(Tiny):
 def held(monkeypatch: pytest.MonkeyPatch) -> Held:
     """The model of every server that this test starts."""
     backend = Held()
-    monkeypatch.setattr(engine_module, "Embedder", lambda name, cache: Embedder(backend, cache=cache))
+    monkeypatch.setattr(engine_module, "Embedder", lambda name, **options: Embedder(backend, **options))
     return backend
 
 
@@ -143,6 +146,54 @@ def test_many_clients_get_each_their_own_vector(url: str) -> None:
     with Embedder("tiny") as embedder:
         expected = embedder.embed(texts, dim=4)
     np.testing.assert_allclose([a.json()["embedding"]["values"] for a in answers], expected, atol=1e-5)
+
+
+# --- decoders ---------------------------------------------------------------------------------------------------------
+
+
+def picture_body(data: bytes) -> dict[str, Any]:
+    inline = {"mimeType": "image/png", "data": base64.b64encode(data).decode()}
+    return {"content": {"parts": [{"inlineData": inline}]}, "outputDimensionality": 4}
+
+
+PNG = media_samples.picture("png")
+
+
+@pytest.mark.parametrize(
+    ("evil", "limits", "said"),
+    [
+        (sandbox_tasks.CRASH, ServerLimits(), "crashed its decoder (SIGABRT)"),
+        (sandbox_tasks.HANG, ServerLimits(decode_s=1), "takes more than 1 s"),
+        (sandbox_tasks.SWELL, ServerLimits(), "2,048 MB of memory"),
+    ],
+    ids=["crash", "hang", "bomb"],
+)
+def test_a_file_that_kills_its_decoder_costs_its_own_request(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, evil: bytes, limits: ServerLimits, said: str
+) -> None:
+    monkeypatch.setattr(media, "decode", sandbox_tasks.decode_or_die)
+    with running(tmp_path, limits=limits, decoders=1) as url, ThreadPoolExecutor(4) as pool:
+        expected = httpx.post(url + EMBED, json=picture_body(PNG), timeout=30).json()["embedding"]["values"]
+        texts = [pool.submit(httpx.post, url + EMBED, json=body(f"text {i}"), timeout=30) for i in range(20)]
+        answer = httpx.post(url + EMBED, json=picture_body(evil + PNG), timeout=30)
+        error = answer.json()["error"]
+        assert (answer.status_code, error["status"]) == (400, "INVALID_ARGUMENT")
+        assert said in error["message"]
+        assert [call.result().status_code for call in texts] == [200] * 20
+        again = picture_body(PNG) | {"outputDimensionality": 5}
+        assert httpx.post(url + EMBED, json=again, timeout=30).status_code == 200
+        mixed = {"content": {"parts": [{"text": "a"}, *picture_body(PNG)["content"]["parts"]]}}
+        assert httpx.post(url + EMBED, json=mixed, timeout=30).status_code == 200
+    with Embedder("tiny") as embedder:
+        np.testing.assert_allclose(embedder.embed(Part.bytes(PNG), 4)[0], expected, atol=1e-5)
+
+
+def test_media_are_read_in_the_server_itself_where_that_is_wanted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(subprocess, "Popen", None)
+    with running(tmp_path, decoders=0) as url:
+        assert httpx.post(url + EMBED, json=picture_body(PNG), timeout=30).status_code == 200
 
 
 # --- what it says about itself ----------------------------------------------------------------------------------------
@@ -231,6 +282,19 @@ def test_sigterm_lets_requests_in_flight_finish(tmp_path: Path) -> None:
         process.send_signal(signal.SIGTERM)
         assert len(call.result().json()["embeddings"]) == 40
         assert process.wait(30) in (0, -signal.SIGTERM)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_no_process_outlives_the_server(tmp_path: Path, sent: signal.Signals) -> None:
+    with started("--data-dir", str(tmp_path)) as (process, url):
+        assert httpx.post(url + EMBED, json=picture_body(PNG), timeout=30).status_code == 200
+        by_thread = Path(f"/proc/{process.pid}/task").glob("*/children")
+        workers = [int(child) for listed in by_thread for child in listed.read_text().split()]
+        assert workers
+        process.send_signal(sent)
+        process.wait(30)
+        until(lambda: not any(Path(f"/proc/{worker}/cmdline").exists() for worker in workers))
 
 
 def test_keys_from_the_environment_guard_the_command(tmp_path: Path) -> None:

@@ -41,6 +41,7 @@ def command(
         bool, Option("--honour-task-type", help="Obey taskType and title under Gemini's names, too.")
     ] = False,
     limit: Annotated[Names, Option(metavar="NAME=VALUE", help="Change a limit, e.g. max_batch_items=500.")] = None,
+    decoders: Annotated[int | None, Option(min=0, help="Processes that read media; 0: the server itself.")] = None,
     cache_items: Annotated[int, Option(min=0, help="Vectors kept in memory; 0 keeps none.")] = 4_096,
     cache: Annotated[Path | None, Option(help="File of vectors that outlive the server.")] = None,
     data_dir: Annotated[Path | None, Option(help="Folder of uploads and batches.")] = None,
@@ -70,6 +71,7 @@ def command(
         cors_origins=tuple(cors_origin or ()),
         urls=UrlFetching(is_on=fetch_urls or bool(fetch_host), hosts=frozenset(fetch_host or ())),
         limits=_limits(limit or []),
+        decoders=decoders,
         cache_items=cache_items,
         cache_path=cache,
         public_url=public_url,

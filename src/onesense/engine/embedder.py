@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -16,11 +16,14 @@ from onesense.errors import BackendError, InvalidInput, OnesenseError
 from onesense.types import Array, Backend, Batch, Content, Embedding, Features, ModelInfo, Task
 from onesense.vectors import check_dim, truncate_normalize
 
-from . import batcher, models, tasks
+from . import batcher, models, pieces, tasks
 from .cache import Cached, VectorCache, cache_key
 from .faults import guarded
 from .inputs import as_content, is_many
 from .models import DEFAULT_MODEL, Loaded
+
+if TYPE_CHECKING:
+    from onesense.media.sandbox import Sandbox
 
 Outcome = Embedding | OnesenseError
 """What became of one input."""
@@ -63,17 +66,25 @@ class Embedder:
     Args:
         model: name of a model, or a `Backend` of your own, which then belongs to this Embedder and is closed with it.
         cache: where vectors are looked up first; off by default. The caller closes it.
+        sandbox: processes that decode media; by default they are decoded in this one. The caller closes it.
 
     Raises:
         NotFound: no model has this name; the message lists those that exist.
     """
 
-    def __init__(self, model: str | Backend = DEFAULT_MODEL, *, cache: VectorCache | None = None) -> None:
+    def __init__(
+        self,
+        model: str | Backend = DEFAULT_MODEL,
+        *,
+        cache: VectorCache | None = None,
+        sandbox: Sandbox | None = None,
+    ) -> None:
         self._name = model if isinstance(model, str) else model.info.name
         self._own = None if isinstance(model, str) else Loaded(model)
         self.info: ModelInfo = models.info(model) if isinstance(model, str) else model.info
         """The model's record."""
         self._cache = cache
+        self._sandbox = sandbox
         self._pool: ThreadPoolExecutor | None = None
         self._pool_lock = threading.Lock()
         self._is_closed = False
@@ -207,6 +218,8 @@ class Embedder:
 
     def _read(self, content: Content) -> Features:
         backend = self._loaded().backend
+        if self._sandbox is not None:
+            content = pieces.decoded(content, self.info, self._sandbox)
         with guarded(self._name, "reading this input"):
             return backend.prepare(content)
 

@@ -40,7 +40,7 @@ def decode(part: Part, limits: Limits = LIMITS) -> tuple[str, Decoded]:
     if not isinstance(value, (bytes, Path)):
         if (part.start_s, part.end_s, part.fps, part.pages) != (None, None, None, None):
             raise InvalidInput("start_s, end_s, fps and pages choose from an encoded file: cut decoded media yourself")
-        return _native(value), value
+        return native(value), value
     modality, _ = _open(value, part.mime_type, limits)
     return modality.name, modality.decode(value, part, limits)
 
@@ -67,7 +67,7 @@ def segments(source: str | Path | bytes, mime_type: str | None = None, limits: L
 
 def preview(value: Decoded) -> str:
     """One line that tells a person what a decoded value is."""
-    modality: Modality = plugins.load("modalities", _native(value))
+    modality: Modality = plugins.load("modalities", native(value))
     return modality.preview(value)
 
 
@@ -78,7 +78,12 @@ def _open(source: bytes | Path, mime_type: str | None, limits: Limits) -> tuple[
     return sniff(fetch(source, limits), mime_type)
 
 
-def _native(value: object) -> str:
+def native(value: object) -> str:
+    """Name of the modality that a decoded value belongs to.
+
+    Raises:
+        InvalidInput: it is no decoded value.
+    """
     for kind, name in _NATIVE.items():
         if isinstance(value, kind):
             return name

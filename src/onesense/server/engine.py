@@ -22,6 +22,7 @@ from onesense.engine.cache import VectorCache
 from onesense.engine.embedder import MEDIA_WEIGHT, Embedder, Outcome, Prepared
 from onesense.engine.faults import guarded
 from onesense.errors import Busy, NotFound, OnesenseError, TooLarge, Unavailable
+from onesense.media.sandbox import Sandbox, SandboxLimits
 from onesense.types import Content, Features, ModelInfo, Task
 from onesense.vectors import check_dim
 
@@ -102,7 +103,11 @@ class Engine:
         self._default = settings.model
         self.cache = VectorCache(settings.cache_path, max_items=settings.cache_items) if _caches(settings) else None
         """Vectors of earlier requests, None where none are kept."""
-        self._embedders = embedders or {name: Embedder(name, cache=self.cache) for name in settings.models}
+        self.sandbox = _sandbox(settings)
+        """Processes that decode media, None where the server does so itself."""
+        self._embedders = embedders or {
+            name: Embedder(name, cache=self.cache, sandbox=self.sandbox) for name in settings.models
+        }
         self._queues: dict[Embedder, FairQueue[tuple[_Request, _Item]]] = {
             embedder: FairQueue() for embedder in self._embedders.values()
         }
@@ -156,6 +161,8 @@ class Engine:
         await asyncio.to_thread(self._free)
 
     def _free(self) -> None:
+        if self.sandbox is not None:
+            self.sandbox.close()  # first, for threads that wait for it
         self._preparing.shutdown(cancel_futures=True)
         self._device.shutdown(cancel_futures=True)
         for embedder in self._embedders.values():
@@ -404,6 +411,15 @@ def unknown_model(model: str, version: str = "v1", method: str = "embedContent")
 
 def _caches(settings: Settings) -> bool:
     return settings.cache_items > 0 or settings.cache_path is not None
+
+
+def _sandbox(settings: Settings) -> Sandbox | None:
+    limits = settings.limits
+    if settings.decoders == 0:
+        return None
+    seconds = float(limits.decode_s)
+    taken = SandboxLimits(memory_bytes=limits.decode_bytes, cpu_s=seconds, wall_s=seconds)
+    return Sandbox(settings.decoders, taken)
 
 
 def _prepare_chunk(request: _Request, chunk: Sequence[_Item]) -> list[Prepared | Outcome]:

@@ -34,6 +34,10 @@ class ServerLimits:
     """Weight of what may wait for the model: a text counts 1, anything with media 32. Beyond, 429."""
     batch_tokens: int = 2_048
     """Tokens that go to the model at once: more waste less, fewer answer sooner."""
+    decode_s: int = 300
+    """Seconds that reading one picture, sound, video or document may take, of the clock and of the processor."""
+    decode_bytes: int = 2 * 1024 * MIB
+    """Memory that reading it may take, in a process of its own."""
     requests_per_min: int | None = None
     """Of each key, or of everybody where there are no keys; a key may have its own."""
     shutdown_s: float = 30.0
@@ -74,6 +78,9 @@ class Settings:
     cors_origins: tuple[str, ...] = ()
     urls: UrlFetching = field(default_factory=UrlFetching)
     limits: ServerLimits = field(default_factory=ServerLimits)
+    decoders: int | None = None
+    """Processes that read media, so that a file that crashes its decoder costs one request: one a core and at most 4
+    when None; 0 reads them in the server itself."""
     cache_items: int = 4_096
     """Vectors kept in memory, 12 KB each; 0 keeps none."""
     cache_path: Path | None = None
