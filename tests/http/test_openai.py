@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -15,6 +16,7 @@ import pytest
 import media_samples
 from onesense import Content, Embedder, Part
 from onesense.server.access import ApiKey
+from onesense.server.openai_tokens import TokenTable
 from running_server import running
 
 TEXTS = ["a cat purring", "the price of steel"]
@@ -97,6 +99,18 @@ def test_the_async_client(base: str, embedder: Embedder) -> None:
             return await client.embeddings.create(model="tiny", input=TEXTS)
 
     np.testing.assert_allclose(vectors(asyncio.run(ask())), embedder.embed(TEXTS), atol=1e-6)
+
+
+def test_arrays_of_tokens_are_read_where_the_server_knows_their_vocabulary(embedder: Embedder, tmp_path: Path) -> None:
+    table = TokenTable({7: b"a cat", 8: b" purring"})
+    with running(tmp_path, openai_tokens=table) as url, openai.OpenAI(base_url=f"{url}/v1", api_key="any") as client:
+        for tokens in ([7, 8], [[7, 8]]):
+            answer = client.embeddings.create(model="tiny", input=tokens)
+            np.testing.assert_allclose(vectors(answer), embedder.embed(["a cat purring"]), atol=1e-6)
+        answer = client.embeddings.create(model="tiny", input=[[7], [8, 7]])
+        np.testing.assert_allclose(vectors(answer), embedder.embed(["a cat", " purringa cat"]), atol=1e-6)
+        with pytest.raises(openai.BadRequestError, match="token 9 is none of the 2"):
+            client.embeddings.create(model="tiny", input=[[7, 9]])
 
 
 def test_models_are_listed_and_found(client: openai.OpenAI) -> None:

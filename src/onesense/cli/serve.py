@@ -40,6 +40,7 @@ def command(
     honour_task_type: Annotated[
         bool, Option("--honour-task-type", help="Obey taskType and title under Gemini's names, too.")
     ] = False,
+    openai_tokens: Annotated[Path | None, Option(help="OpenAI's cl100k_base.tiktoken, to read token arrays.")] = None,
     limit: Annotated[Names, Option(metavar="NAME=VALUE", help="Change a limit, e.g. max_batch_items=500.")] = None,
     decoders: Annotated[int | None, Option(min=0, help="Processes that read media; 0: the server itself.")] = None,
     cache_items: Annotated[int, Option(min=0, help="Vectors kept in memory; 0 keeps none.")] = 4_096,
@@ -53,6 +54,7 @@ def command(
     as_json: Json = False,
 ) -> None:
     """Answer Google's, OpenAI's and Cohere's clients over HTTP with a model of this machine, until Ctrl-C."""
+    from onesense.server.openai_tokens import TokenTable
     from onesense.server.run import serve
     from onesense.server.settings import Settings, UrlFetching
 
@@ -68,6 +70,7 @@ def command(
         allow_anonymous=allow_anonymous,
         allowed_hosts=tuple(allow_host or ()),
         honours_tasks=honour_task_type,
+        openai_tokens=TokenTable.read(openai_tokens) if openai_tokens else None,
         cors_origins=tuple(cors_origin or ()),
         urls=UrlFetching(is_on=fetch_urls or bool(fetch_host), hosts=frozenset(fetch_host or ())),
         limits=_limits(limit or []),

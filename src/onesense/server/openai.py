@@ -20,6 +20,7 @@ from . import gemini, openapi
 from . import gemini_wire as wire
 from .content_parts import wanted
 from .engine import plain_name
+from .openai_tokens import TokenTable
 from .protojson import Field, Message, Support
 from .routing import versioned
 
@@ -40,7 +41,8 @@ REQUEST = Message(
 
 _TOKENS = (
     "`input` holds token numbers, which belong to the tokeniser of another model: send the texts themselves "
-    "(LangChain: `OpenAIEmbeddings(check_embedding_ctx_length=False)`)"
+    "(LangChain: `OpenAIEmbeddings(check_embedding_ctx_length=False)`), or start the server with "
+    "`--openai-tokens cl100k_base.tiktoken`"
 )
 _OPTIONS = openapi.route(REQUEST, "CreateEmbeddingResponse")
 
@@ -55,7 +57,8 @@ async def create_embeddings(request: Request) -> Response:
     if plain_name(model) not in request.app.state.settings.names:
         raise NotFound(f"The model `{model}` does not exist: `GET /v1/models` lists those that do")
     task = tasks.parse_task(fields.get("task"))
-    asked = _read_input(fields.get("input"), task, fields.get("dimensions"))
+    given = _spelt(fields.get("input"), request.app.state.settings.openai_tokens)
+    asked = _read_input(given, task, fields.get("dimensions"))
     found = await gemini.embed(request, model, asked, items="input", honours_task=True)
     is_base64 = fields.get("encoding_format") == "base64"
     n_tokens = sum(e.n_tokens for e in found)
@@ -95,8 +98,6 @@ def _read_input(given: Any, task: Task | None, dim: int | None) -> list[wire.Wan
     entries = given if isinstance(given, list) else [given]
     if len(entries) > MAX_ITEMS:
         raise InvalidInput(f"`input` has {len(entries):,} entries: at most {MAX_ITEMS:,} can be in one call")
-    if _is_tokens(entries) or any(isinstance(entry, list) and _is_tokens(entry) for entry in entries):
-        raise InvalidInput(_TOKENS)
     asked = []
     for place, entry in enumerate(entries):
         try:
@@ -106,8 +107,23 @@ def _read_input(given: Any, task: Task | None, dim: int | None) -> list[wire.Wan
     return asked
 
 
-def _is_tokens(entries: list[Any]) -> bool:
-    return bool(entries) and all(isinstance(n, int) and not isinstance(n, bool) for n in entries)
+def _spelt(given: Any, table: TokenTable | None) -> Any:
+    """The same input with texts in the place of token numbers.
+
+    Raises:
+        InvalidInput: this server cannot read them.
+    """
+    if _is_tokens(given):
+        if table is None:
+            raise InvalidInput(_TOKENS)
+        return table.text(given)
+    if isinstance(given, list) and any(map(_is_tokens, given)):
+        return [_spelt(entry, table) for entry in given]
+    return given
+
+
+def _is_tokens(entry: Any) -> bool:
+    return isinstance(entry, list) and bool(entry) and all(type(n) is int for n in entry)
 
 
 def _parts_of(entry: Any) -> list[Any]:

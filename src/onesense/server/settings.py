@@ -12,6 +12,7 @@ from onesense.engine.models import DEFAULT_MODEL
 from onesense.errors import InvalidInput
 
 from .access import ApiKey
+from .openai_tokens import TokenTable
 
 MIB = 1024**2
 
@@ -75,6 +76,8 @@ class Settings:
     """Host names that a request may address, without ports; see `answers_to` for the default."""
     honours_tasks: bool = False
     """Obey `taskType` and `title` under names where Google ignores them, too."""
+    openai_tokens: TokenTable | None = None
+    """What the token numbers mean that OpenAI's clients may send in place of texts; refused when None."""
     cors_origins: tuple[str, ...] = ()
     urls: UrlFetching = field(default_factory=UrlFetching)
     limits: ServerLimits = field(default_factory=ServerLimits)
