@@ -586,6 +586,15 @@ class Noted(Protocol):
         ...
 
 
+@runtime_checkable
+class Sampling(Protocol):
+    """A store that can draw rows without reading all of them."""
+
+    def sample(self, most: int) -> Mapping[str, tuple[int, list[str]]]:
+        """By modality: how many rows there are, and the ids of at most `most`, evenly spread over all by id."""
+        ...
+
+
 def as_float32(values: Sequence[float] | Array) -> Array:
     """A contiguous float32 array of the same values."""
     return np.ascontiguousarray(values, dtype=np.float32)

@@ -9,16 +9,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from onesense import plugins
 from onesense.engine import models
 from onesense.engine.embedder import Embedder
 from onesense.errors import InvalidInput, NotFound, OnesenseError
-from onesense.types import Backend, Hit, Store, StoreSpec, Task, Where
+from onesense.types import Backend, SearchResult, Store, StoreSpec, Task, Where
 
 from . import search, sources
+from .calibrate import Calibration, Calibrator
 from .ingest import Ingest, Progress, Report
+from .query import Ask, Options
 from .rows import require_same
 from .sources import Failure, Source
 
@@ -62,6 +64,7 @@ class Collection:
         self._store = store
         self._embedder = embedder
         self._owns_embedder = owns_embedder
+        self._calibrator = Calibrator(store, embedder)
 
     @classmethod
     def open(
@@ -136,21 +139,33 @@ class Collection:
         return ingest.report
 
     def search(
-        self, query: Any, k: int = 10, modality: str | Sequence[str] | None = None, where: Where | None = None
-    ) -> list[Hit]:
-        """The k segments nearest to a query, best first.
+        self,
+        query: Any = None,
+        k: int = 10,
+        modality: str | Sequence[str] | None = None,
+        where: Where | None = None,
+        **options: Unpack[Options],
+    ) -> SearchResult:
+        """A page of what is nearest to a query, best first; `is_confident` says whether there is a match at all.
 
         Args:
-            query: text (str), a file (`Path` or `Part.file`), or any mix of parts (`Content`).
+            query: text (str), a file (`Path` or `Part.file`), or any mix of parts (`Content`); None with `like`.
             k: most hits to return.
             modality: only text, image, audio, video or pdf, or any of several.
             where: filter: field -> value, list of values (any of), or {"gte": x, "lte": y, "prefix": s}; fields are
-                path, size, mtime, and the records' own metadata.
+                path, size, mtime, the records' own metadata, and what files say of themselves (`facts.FIELDS`).
+            **options: like, plus, minus, offset, group, collapse, rank, words; see `query.Ask`.
 
         Raises:
-            InvalidInput: the query cannot be embedded, or k, the modality or the filter is not possible.
+            InvalidInput: the query cannot be embedded, or k, the modality, the filter or an option is not possible.
+            NotFound: `like` names no id and no path of the collection.
         """
-        return search.find(self._store, self._embedder, query, k=k, modality=modality, where=where)
+        ask = Ask(query, k, modality, where, **options)
+        return search.find(self._store, self._embedder, ask, self._calibrator.current())
+
+    def calibrate(self) -> Calibration | None:
+        """Learn anew what scores mean here, see `index.calibrate`; done by itself when the collection grows."""
+        return self._calibrator.renew()
 
     def delete(self, paths: str | Path | Sequence[str | Path]) -> int:
         """Remove files, all files below folders, or records by id; the files themselves stay. Returns how many went."""

@@ -87,6 +87,11 @@ def check_rows(
     return list(last), rows[list(last.values())], texts
 
 
+def evenly(ids: Sequence[str], most: int) -> list[str]:
+    """At most `most` of these ids, evenly spread by their order."""
+    return [ids[i] for i in np.linspace(0, len(ids) - 1, min(most, len(ids))).round().astype(int)]
+
+
 def check_query(vector: Array, k: int, dim: int) -> Array:
     """A query vector, float32 [dim].
 

@@ -12,9 +12,9 @@ from typing import Any, Protocol
 
 from onesense import media
 from onesense.errors import InvalidInput, NotFound, OnesenseError, UnsupportedMedia
-from onesense.types import Content, Limits, Locator, ModelInfo, Part, Segment, Task
+from onesense.types import Content, Limits, Locator, ModelInfo, Segment, Task
 
-from .search import MIXED
+from .query import MIXED, part_modality
 
 _BLOCK_BYTES = 1 << 20
 _PREVIEW_CHARS = 80
@@ -165,18 +165,10 @@ class Record:
 
 def _describe(content: Content) -> tuple[str, str]:
     """Modality and preview of a content that is one vector."""
-    names = [_modality_of(part) for part in content.parts]
+    names = [part_modality(part) for part in content.parts]
     lines = [p.value if isinstance(p.value, str) else n for p, n in zip(content.parts, names, strict=True)]
     preview = " + ".join(" ".join(line.split())[:_PREVIEW_CHARS] for line in lines)
     return (names[0] if len(set(names)) == 1 else MIXED), preview
-
-
-def _modality_of(part: Part) -> str:
-    from onesense.media import fetch, sniff
-
-    if isinstance(part.value, (bytes, Path)):
-        return sniff.sniff(fetch.fetch(part.value), part.mime_type)[0].name
-    return media.decode(part)[0]  # decoded media and text pass through and are named
 
 
 # --- finding files ----------------------------------------------------------------------------------------------------

@@ -29,9 +29,10 @@ def test_files_are_found_by_what_they_say(collection, library):
         locator=Locator(start_char=0, end_char=29),
         modality="text",
         score=best[0].score,
-        confidence=None,
+        confidence=best[0].confidence,
         preview="A cat purrs on the warm sofa.",
-        metadata={},
+        facts={"mime": "text/plain", "language": "en"},
+        words=("a", "cat", "purrs", "on", "the", "sofa"),
     )
     assert best[0].score > best[1].score
 

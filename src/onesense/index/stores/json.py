@@ -19,7 +19,7 @@ import numpy as np
 from onesense.errors import CorruptData, NotFound
 from onesense.index import where as filters
 from onesense.index import words as fulltext
-from onesense.index.rows import check_query, check_rows, require_same, spec_from_dict, spec_to_dict
+from onesense.index.rows import check_query, check_rows, evenly, require_same, spec_from_dict, spec_to_dict
 from onesense.types import Array, Payload, StoreSpec, Where, as_float32
 from onesense.vectors import rerank
 
@@ -125,6 +125,14 @@ class Store:
             self._refresh()
             self._notes = {**self._notes, name: dict(note)}
             self._write()
+
+    def sample(self, most: int) -> Mapping[str, tuple[int, list[str]]]:
+        """See `types.Sampling`."""
+        rows, _ = self._select(None)
+        found: dict[str, list[str]] = {}
+        for id_, payload in zip(rows.ids, rows.payloads, strict=True):
+            found.setdefault(str(payload.get("modality", "")), []).append(id_)
+        return {name: (len(ids), evenly(ids, most)) for name, ids in found.items()}
 
     def rows(self, where: Where | None = None) -> Iterator[tuple[str, Payload]]:
         """Ids and payloads, by id."""

@@ -22,7 +22,7 @@ import numpy as np
 from onesense.errors import CorruptData, NotFound
 from onesense.index import where as filters
 from onesense.index import words as fulltext
-from onesense.index.rows import check_query, check_rows, require_same, spec_from_dict, spec_to_dict
+from onesense.index.rows import check_query, check_rows, evenly, require_same, spec_from_dict, spec_to_dict
 from onesense.types import Array, Payload, StoreSpec, Where
 from onesense.vectors import CODE_DIM, quantize, rerank, scan
 
@@ -164,6 +164,13 @@ class Store:
     def write_note(self, name: str, note: Mapping[str, Any]) -> None:
         """A JSON file beside the spec, replaced whole."""
         write_atomically(self._path / f"{name}.json", [json.dumps(note, ensure_ascii=False, allow_nan=False), "\n"])
+
+    def sample(self, most: int) -> Mapping[str, tuple[int, list[str]]]:
+        """See `types.Sampling`; reads two narrow columns."""
+        got = self._attempt(lambda: _query(self._table, None).select(["id", "modality"]).to_arrow())
+        ids, names = got["id"].to_numpy(), got["modality"].to_numpy()
+        by_name = {str(name or ""): np.sort(ids[names == name]) for name in dict.fromkeys(names.tolist())}
+        return {name: (len(found), evenly(found.tolist(), most)) for name, found in by_name.items()}
 
     def rows(self, where: Where | None = None) -> Iterator[tuple[str, Payload]]:
         """Ids and payloads, in no particular order."""
