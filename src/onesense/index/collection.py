@@ -15,7 +15,7 @@ from onesense import plugins
 from onesense.engine import models
 from onesense.engine.embedder import Embedder
 from onesense.errors import InvalidInput, NotFound, OnesenseError
-from onesense.types import Backend, SearchResult, Store, StoreSpec, Task, Where
+from onesense.types import Array, Backend, Payload, SearchResult, Store, StoreSpec, Task, Where
 
 from . import search, sources
 from .calibrate import Calibration, Calibrator
@@ -189,6 +189,14 @@ class Collection:
             brief = {name: payload.get(name) for name in ("modality", "size", "mtime")}
             found.setdefault(str(payload.get("path")), []).append(brief)
         return [_entry(path, found[path]) for path in sorted(found)]
+
+    def rows(self, where: Where | None = None) -> Iterator[tuple[str, Payload]]:
+        """Ids and payloads of the segments that pass a filter, in no order."""
+        return self._store.rows(where)
+
+    def vectors(self, ids: Sequence[str]) -> Array:
+        """Float32 [n, d] of these segments, in order. Raises NotFound for an id that is not there."""
+        return self._store.vectors(ids)
 
     def close(self) -> None:
         """Release the store and the threads of the embedder. Calling it twice is fine."""
