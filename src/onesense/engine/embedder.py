@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from onesense.errors import BackendError, InvalidInput, OnesenseError
-from onesense.types import Array, Backend, Batch, Content, Embedding, Features, ModelInfo, Task
+from onesense.errors import BackendError, InvalidInput, OnesenseError, UnsupportedModality
+from onesense.types import Array, Backend, Batch, Content, Embedding, Explaining, Features, ModelInfo, Task
 from onesense.vectors import check_dim, truncate_normalize
 
 from . import batcher, models, pieces, tasks
@@ -189,6 +189,18 @@ class Embedder:
         ready = [p.features for p in prepared if isinstance(p, Prepared) and p.features is not None]
         rows = dict(zip(places, batcher.run(self._embed_batch, ready), strict=True))
         return [self._finish(p, rows.get(i), dims[i]) for i, p in enumerate(prepared)]
+
+    def regions(self, content: Content, vector: Array) -> Array:
+        """How near each place of a picture is to a vector: float32 [h, w] cosines; see `types.Explaining`.
+
+        Raises:
+            UnsupportedModality: the model cannot tell places apart, or there is no picture in the content.
+        """
+        backend = self._loaded().backend
+        if not isinstance(backend, Explaining):
+            raise UnsupportedModality(f"`{self._name}` does not tell which part of a picture speaks for a vector")
+        with guarded(self._name, "looking at the parts of this picture"):
+            return backend.regions(content, vector)
 
     def close(self) -> None:
         """End the threads, and the backend if it was handed in. Calling it twice is fine."""

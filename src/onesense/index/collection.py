@@ -15,12 +15,13 @@ from onesense import plugins
 from onesense.engine import models
 from onesense.engine.embedder import Embedder
 from onesense.errors import InvalidInput, NotFound, OnesenseError
-from onesense.types import Array, Backend, Payload, SearchResult, Store, StoreSpec, Task, Where
+from onesense.types import Array, Backend, Hit, Payload, SearchResult, Store, StoreSpec, Task, Where
 
-from . import search, sources
+from . import places, search, sources
 from .calibrate import Calibration, Calibrator
 from .ingest import Ingest, Progress, Report
-from .query import Ask, Options
+from .places import Mark
+from .query import Ask, Options, aim
 from .rows import require_same
 from .sources import Failure, Source
 
@@ -162,6 +163,20 @@ class Collection:
         """
         ask = Ask(query, k, modality, where, **options)
         return search.find(self._store, self._embedder, ask, self._calibrator.current())
+
+    def mark(self, hit: Hit, query: Any = None, **options: Unpack[Options]) -> Mark:
+        """What to mark in a hit for a question: words on a page, the best sentence, warm parts of a picture.
+
+        Args:
+            hit: of this collection.
+            query: as for `search`.
+            **options: as for `search`; like, plus and minus count.
+
+        Raises:
+            NotFound: the file is gone, or the hit is a record without one.
+        """
+        target = aim(self._store, self._embedder, Ask(query, **options))
+        return places.mark(self._embedder, hit, target)
 
     def calibrate(self) -> Calibration | None:
         """Learn anew what scores mean here, see `index.calibrate`; done by itself when the collection grows."""

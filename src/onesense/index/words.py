@@ -10,7 +10,7 @@ import math
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
@@ -47,6 +47,26 @@ def _cut(run: str) -> Iterator[str]:
         yield run.replace(",", "")
     else:
         yield run.replace("'", "").replace("’", "").replace(",", ".")
+
+
+def places(text: str, wanted: Container[str]) -> list[tuple[int, int]]:
+    """Where wanted tokens stand in a text as it is written, in order; neighbours that overlap are one place."""
+    found: list[tuple[int, int]] = []
+    for match in _TOKEN.finditer(text):
+        for start, end in _pieces(match):
+            if any(token in wanted for token in tokens(text[start:end])):
+                joins = bool(found) and start < found[-1][1]
+                found[-1:] = [(found[-1][0], end)] if joins else [*found[-1:], (start, end)]
+    return found
+
+
+def _pieces(match: re.Match[str]) -> Iterator[tuple[int, int]]:
+    """A match whole, or pairs of signs of a script without spaces."""
+    start, end = match.span()
+    if not _IS_UNSPACED.match(match[0]):
+        yield start, end
+        return
+    yield from ((i, min(i + 2, end)) for i in range(start, max(start + 1, end - 1)))
 
 
 def asked(text: str) -> list[str]:

@@ -140,8 +140,10 @@ def faults(source: bytes | Path) -> Iterator[None]:
         raise DecodeError(f"{fetch.label(source)} is damaged or no sound or video: {detail}") from cause
 
 
-def sound(source: bytes | Path, start_s: float, end_s: float, limits: Limits) -> Iterator[Array]:
-    """The sound of a file as mono 16 kHz, block by block, in memory that does not grow with its length.
+def sound(
+    source: bytes | Path, start_s: float, end_s: float, limits: Limits, rate_hz: int = SAMPLE_RATE_HZ
+) -> Iterator[Array]:
+    """The sound of a file as mono at `rate_hz`, block by block, in memory that does not grow with its length.
 
     Packets that cannot be decoded are skipped, as players do, and a file that breaks off yields what was there.
 
@@ -150,6 +152,7 @@ def sound(source: bytes | Path, start_s: float, end_s: float, limits: Limits) ->
         start_s: first second, from the start of the file.
         end_s: last second, exclusive; may be infinite.
         limits: `max_stream_s` ends endless files.
+        rate_hz: samples per second; the house's own by default, more for people who listen.
 
     Yields:
         float32 [S] in -1..1, together the samples of [start_s, end_s); silence where the sound starts late.
@@ -158,18 +161,18 @@ def sound(source: bytes | Path, start_s: float, end_s: float, limits: Limits) ->
         DecodeError: more packets are damaged than whole.
         TooLarge: more than `limits.max_stream_s`.
     """
-    first, last = round(start_s * SAMPLE_RATE_HZ), end_s * SAMPLE_RATE_HZ
+    first, last = round(start_s * rate_hz), end_s * rate_hz
     with opened(source) as container:
         stream = _sound_stream(container)
         if stream is None:
             return
         _check_rate(stream.codec_context.sample_rate, source)
         at: int | None = None  # sample position of the next block, from the start of the file
-        for block, time_s in _blocks(container, stream, start_s, source):
+        for block, time_s in _blocks(container, stream, start_s, source, rate_hz):
             if at is None:
-                at = round(time_s * SAMPLE_RATE_HZ)
-                yield from _silence(first, min(at, last, first + limits.max_stream_s * SAMPLE_RATE_HZ))
-            if at + len(block) - first > limits.max_stream_s * SAMPLE_RATE_HZ:
+                at = round(time_s * rate_hz)
+                yield from _silence(first, min(at, last, first + limits.max_stream_s * rate_hz), rate_hz)
+            if at + len(block) - first > limits.max_stream_s * rate_hz:
                 raise TooLarge(f"{fetch.label(source)} goes on for more than {limits.max_stream_s / 3600:g} hours")
             stop = len(block) if last == math.inf else max(0, round(last) - at)
             wanted = block[max(0, first - at) : stop]
@@ -298,7 +301,9 @@ def _decoded(container: Any, stream: Any, source: bytes | Path) -> Iterator[Any]
         raise DecodeError(f"{fetch.label(source)} is damaged: {tally.n_bad} of its packets cannot be decoded")
 
 
-def _blocks(container: Any, stream: Any, start_s: float, source: bytes | Path) -> Iterator[tuple[Array, float]]:
+def _blocks(
+    container: Any, stream: Any, start_s: float, source: bytes | Path, rate_hz: int
+) -> Iterator[tuple[Array, float]]:
     """Resampled float32 blocks; the time of the frame that each came from, in seconds from the start of the file."""
     from av import AudioResampler
 
@@ -312,7 +317,7 @@ def _blocks(container: Any, stream: Any, start_s: float, source: bytes | Path) -
             _check_rate(frame.sample_rate, source)
             if resampler is not None:
                 yield from ((_samples(out), time_s) for out in resampler.resample(None))
-            resampler, setup = AudioResampler("flt", "mono", SAMPLE_RATE_HZ), found
+            resampler, setup = AudioResampler("flt", "mono", rate_hz), found
         time_s = frame.time - origin_s if frame.time is not None else time_s
         yield from ((_samples(out), time_s) for out in resampler.resample(frame))
     if resampler is not None:
@@ -326,9 +331,9 @@ def _samples(frame: Any) -> Array:
     return clipped
 
 
-def _silence(start: int, end: float) -> Iterator[Array]:
-    for at in range(start, int(end), SAMPLE_RATE_HZ):
-        yield np.zeros(min(SAMPLE_RATE_HZ, int(end) - at), dtype=np.float32)
+def _silence(start: int, end: float, rate_hz: int) -> Iterator[Array]:
+    for at in range(start, int(end), rate_hz):
+        yield np.zeros(min(rate_hz, int(end) - at), dtype=np.float32)
 
 
 def _check_rate(rate_hz: int, source: bytes | Path) -> None:

@@ -54,14 +54,14 @@ class PdfModality:
             InvalidInput: `part.pages` names a page that is not there.
             TooLarge: more than `limits.max_pages` are asked for.
         """
-        with _opened(source) as document:
+        with opened(source) as document:
             numbers = _chosen(part.pages, len(document), source, limits)
             return Document(tuple(_page(document, number, source) for number in numbers))
 
     def segments(self, source: bytes | Path, limits: Limits = LIMITS) -> Iterator[Segment]:
         """Page after page. A damaged page is left out, and named in a DecodeError after the last one."""
         damaged = []
-        with _opened(source) as document:
+        with opened(source) as document:
             for number in range(1, len(document) + 1):
                 try:
                     page = _page(document, number, source)
@@ -88,18 +88,19 @@ modality = PdfModality()
 
 def n_pages(source: bytes | Path) -> int:
     """How many pages a document has. Raises as `PdfModality.decode`."""
-    with _opened(source) as document, _LOCK:
+    with opened(source) as document, _LOCK:
         return len(document)
 
 
 @contextmanager
-def _opened(source: bytes | Path) -> Iterator[Any]:
+def opened(source: bytes | Path) -> Iterator[Any]:
+    """An open PDFium document; calls into it belong inside `pdfium`."""
     import pypdfium2
 
-    with _pdfium(source, "is a damaged PDF"):
+    with pdfium(source, "is a damaged PDF"):
         document = pypdfium2.PdfDocument(source)
     try:
-        with _pdfium(source, "is a damaged PDF"):
+        with pdfium(source, "is a damaged PDF"):
             n_pages = len(document)
             document.init_forms()  # so that what was filled into form fields is drawn
         if n_pages == 0:
@@ -111,7 +112,7 @@ def _opened(source: bytes | Path) -> Iterator[Any]:
 
 
 @contextmanager
-def _pdfium(source: bytes | Path, fault: str) -> Iterator[None]:
+def pdfium(source: bytes | Path, fault: str) -> Iterator[None]:
     """Hold the lock round calls into PDFium, and name what it raises."""
     import pypdfium2
 
@@ -140,7 +141,7 @@ def _chosen(pages: tuple[int, ...] | None, n_pages: int, source: bytes | Path, l
 
 
 def _page(document: Any, number: int, source: bytes | Path) -> Page:
-    with _pdfium(source, f"has a damaged page {number}"):
+    with pdfium(source, f"has a damaged page {number}"):
         page = document[number - 1]
         try:
             return Page(Image(_rendered(page)), _text_layer(page), number)

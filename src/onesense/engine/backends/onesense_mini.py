@@ -20,8 +20,9 @@ from typing import TypeVar
 
 import numpy as np
 
-from ...errors import EmptyInput
+from ...errors import EmptyInput, UnsupportedModality
 from ...types import Array, Audio, Batch, Content, Decoded, Document, Features, Image, ModelInfo, Page, TextLayer, Video
+from ...vectors import cosine
 from .. import pieces
 from ._mini import compose, detail
 from ._mini.graph import Graph, widen
@@ -353,6 +354,21 @@ class Backend:
         for part in np.array_split(tokens, n):
             yield np.concatenate([ends[:1], part, ends[1:]])
 
+    def regions(self, content: Content, vector: Array) -> Array:
+        """How near each cell of a picture is to a vector, in the shared dimensions; see `types.Explaining`.
+
+        Returns:
+            float32 [3, 3]; of a video the mean over its frames, of several pictures the first one's.
+        """
+        for _, value in pieces.decode(content, self.info):
+            pictures = _pictures(value)
+            if len(pictures):
+                eye = self._sense("eye", lambda: Eye(self._package, self._bridge, self._threads))
+                shared = np.mean([eye.cells(picture) for picture in pictures], 0) @ self._bridge["head.rotation"]
+                side = round(compose.CELLS**0.5)
+                return cosine(shared[:, : len(vector)], vector[None, : shared.shape[1]]).reshape(side, side)
+        raise UnsupportedModality("only pictures, pages and videos have regions: there is no picture in this content")
+
     @property
     def _trunk(self) -> Graph:
         if self._graph is None:
@@ -365,6 +381,15 @@ class Backend:
         """Free the weights. Calling it twice is fine."""
         self._graph = None
         self._senses.clear()
+
+
+def _pictures(value: Decoded) -> Sequence[Array]:
+    """uint8 [H, W, 3] each; empty for what cannot be seen."""
+    if isinstance(value, Document):
+        return [value.pages[0].image.pixels]
+    if isinstance(value, (Image, Page)):
+        return [value.pixels if isinstance(value, Image) else value.image.pixels]
+    return list(value.frames) if isinstance(value, Video) else []
 
 
 def _unit_mean(rows: Sequence[Array]) -> Array:

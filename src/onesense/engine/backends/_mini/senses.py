@@ -85,6 +85,13 @@ class Eye:
             seen += map(self._see, features, logits)
         return seen
 
+    def cells(self, picture: Array) -> Array:
+        """What each of the 3 x 3 cells of a picture shows: float32 [9, 384] unit concepts, row by row."""
+        _, logits = self._graph.run(pixels=prepare(picture)[None])
+        shares = soft.picture_shares(logits[0][1:], float(self._table["temperature"]))
+        concepts = shares @ self._table["out"]
+        return np.stack([_unit(concept) for concept in concepts])
+
     def _see(self, features: Array, logits: Array) -> Seen:
         """Features float32 [10, 1280] of the whole and its cells, and logits [10, K] of the table's concepts."""
         table = self._table
