@@ -371,6 +371,17 @@ def test_other_versions_words_are_no_version(http: httpx.Client) -> None:
 # --- google-genai -----------------------------------------------------------------------------------------------------
 
 
+def test_a_video_tells_how_long_it_is(google: genai.Client, tmp_path: Path) -> None:
+    source = tmp_path / "film.mp4"
+    source.write_bytes(media_samples.video("mp4", 3))
+    file = google.files.upload(file=source)
+    assert file.mime_type == "video/mp4"
+    said = google.files.get(name=file.name or "").video_metadata
+    assert said and float(said["videoDuration"].removesuffix("s")) == pytest.approx(3, abs=0.1)
+    (tmp_path / "no film.mp4").write_bytes(b"not a film at all")
+    assert google.files.upload(file=tmp_path / "no film.mp4").video_metadata is None
+
+
 def test_google_genai_uploads_gets_lists_and_deletes(google: genai.Client, tmp_path: Path) -> None:
     source = tmp_path / "bild.png"  # google-genai cannot send a name beyond ASCII
     source.write_bytes(b"\x89PNG\r\n\x1a\n" + b"x" * 100)
@@ -382,6 +393,7 @@ def test_google_genai_uploads_gets_lists_and_deletes(google: genai.Client, tmp_p
     assert google.files.get(name=file.name or "") == file
     assert google.files.get(name=file.uri or "").name == file.name  # behind http://, the whole URI is asked for
     assert file.name in [f.name for f in google.files.list(config={"page_size": 1})]
+    assert file.video_metadata is None
     google.files.delete(name=file.name or "")
     with pytest.raises(genai_errors.ClientError) as caught:
         google.files.get(name=file.name or "")

@@ -14,6 +14,7 @@ import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -23,10 +24,11 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import FileResponse, Response
 
 from ..errors import InvalidInput, MalformedRequest, NotFound, OnesenseError, StorageFull, TooLarge, UnsupportedMedia
+from ..media.sandbox import Sandbox
 from ..types import Part
 from .dialects import Dialect, error_response, json_response
 from .fetching import FetchRules, fetch_url
-from .filestore import FileLimits, FileSpec, FileStore, StoredFile
+from .filestore import FileLimits, FileSpec, FileStore, StoredFile, read_header
 from .multipart import MAX_METADATA_BYTES, TwoParts
 from .protojson import Field, Message, Support, parse
 from .routing import versioned
@@ -62,12 +64,13 @@ _GONE = 499
 class Files:
     """`app.state.files` and `app.state.sources`: the store, its uploads, and the way from a `fileUri` to a part."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, sandbox: Sandbox | None) -> None:
         limits = settings.limits
         kept = FileLimits(limits.max_file_bytes, limits.max_stored_bytes, limits.file_ttl_s)
         self._urls = settings.urls
         self._hosts = (urlsplit(settings.public_url).netloc,) if settings.public_url else ()
-        self.store = FileStore(settings.folder / "files", kept)
+        look = None if sandbox is None else partial(sandbox.run, read_header)
+        self.store = FileStore(settings.folder / "files", kept, look=look)
         self.uploads = Uploads(self.store)
 
     @asynccontextmanager
@@ -106,7 +109,7 @@ class Files:
 
 async def start(app: FastAPI) -> None:
     """Open the store, and sweep it from time to time."""
-    app.state.files = app.state.sources = await asyncio.to_thread(Files, app.state.settings)
+    app.state.files = app.state.sources = await asyncio.to_thread(Files, app.state.settings, app.state.engine.sandbox)
     app.state.files_sweeper = asyncio.create_task(_sweep(app.state.files.store))
 
 
@@ -374,6 +377,7 @@ def file_json(file: StoredFile) -> dict[str, Any]:
         "downloadUri": f"{file.uri}:download?alt=media" if file.is_generated else "",
         "state": "ACTIVE",
         "source": "GENERATED" if file.is_generated else "UPLOADED",
+        "videoMetadata": {"videoDuration": f"{file.video_s:.9g}s"} if file.video_s else None,
     }
     return {name: value for name, value in fields.items() if value}
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from ..errors import AlreadyExists, InvalidInput, OnesenseError, PermissionDenied, StorageFull, TooLarge
+from ..index import facts
 from ..media import sniff
 from .ledger import Ledger
 
@@ -27,7 +28,7 @@ CREATE TABLE IF NOT EXISTS files (
   seq INTEGER PRIMARY KEY AUTOINCREMENT, owner TEXT NOT NULL, id TEXT NOT NULL, blob TEXT NOT NULL,
   display_name TEXT NOT NULL, mime_type TEXT NOT NULL, n_bytes INTEGER NOT NULL, sha256 TEXT NOT NULL,
   created_s REAL NOT NULL, expires_s REAL NOT NULL, uri TEXT NOT NULL, is_generated INTEGER NOT NULL,
-  UNIQUE (owner, id));
+  video_s REAL, UNIQUE (owner, id));
 CREATE INDEX IF NOT EXISTS files_expires ON files (expires_s);
 CREATE TABLE IF NOT EXISTS uploads (
   token TEXT PRIMARY KEY, owner TEXT NOT NULL, id TEXT NOT NULL, display_name TEXT NOT NULL,
@@ -71,6 +72,8 @@ class StoredFile:
     uri: str
     is_generated: bool
     """Written by a batch rather than uploaded."""
+    video_s: float | None
+    """Length of a video, where its header says it."""
     path: Path
 
 
@@ -94,16 +97,25 @@ class FileStore:
         folder: created where it is missing.
         limits: sizes and lives.
         clock: seconds since 1970; tests turn it.
+        look: reads headers, as `read_header` does; a server lets another process do that.
     """
 
-    def __init__(self, folder: Path, limits: FileLimits = FileLimits(), clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        limits: FileLimits = FileLimits(),
+        clock: Callable[[], float] = time.time,
+        look: Callable[[Path], tuple[str, float | None]] | None = None,
+    ) -> None:
         self.limits = limits
         self.clock = clock
+        self._look = look or read_header
         self.partial = folder / "partial"
         self._blobs = folder / "blobs"
         for place in (self.partial, self._blobs):
             place.mkdir(parents=True, exist_ok=True)
         self.ledger = Ledger(folder / "files.sqlite", _SCHEMA)
+        self.ledger.add_column("files", "video_s", "REAL")  # older stores lack it
         self.sweep()
 
     # --- what is there --------------------------------------------------------------------------------------------
@@ -197,7 +209,7 @@ class FileStore:
         check_spec(spec)
         n_bytes = source.stat().st_size
         digest = sha256_file(source)
-        mime_type = spec.mime_type or _sniffed(source)
+        mime_type, video_s = self._described(source, spec.mime_type)
         blob = secrets.token_hex(16)
         file_id = spec.id or new_id()
         now = self.clock()
@@ -206,8 +218,8 @@ class FileStore:
             self.refuse_taken(owner, file_id)
             self.ledger.write(
                 "INSERT INTO files (owner, id, blob, display_name, mime_type, n_bytes, sha256, created_s, expires_s,"
-                " uri, is_generated) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (*values, f"{base}files/{file_id}", is_generated),
+                " uri, is_generated, video_s) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (*values, f"{base}files/{file_id}", is_generated, video_s),
             )
             os.replace(source, self._blobs / blob)
         return self.get(owner, file_id)
@@ -271,6 +283,16 @@ class FileStore:
         """Release the database. Calling it twice is fine."""
         self.ledger.close()
 
+    def _described(self, source: Path, declared: str) -> tuple[str, float | None]:
+        """MIME type of a file, and the seconds of a video."""
+        if declared and not declared.startswith("video/"):
+            return declared, None
+        try:
+            mime_type, video_s = self._look(source)
+        except OnesenseError:  # empty, of no kind that is read here, or it crashed its reader: it may be stored anyhow
+            mime_type, video_s = "application/octet-stream", None
+        return declared or mime_type, video_s
+
     def _sweep_folder(self, folder: Path, known: set[str]) -> None:
         for path in folder.iterdir():
             if path.name not in known:
@@ -321,14 +343,18 @@ def sha256_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def read_header(path: Path) -> tuple[str, float | None]:
+    """MIME type of a file by its bytes, and the seconds of a video where its header says them.
+
+    Raises:
+        InvalidInput: it is of no kind that is read here.
+    """
+    mime_type = sniff.sniff(path)[1]
+    is_video = mime_type.startswith("video/")
+    return mime_type, facts.of_file(path).get("duration_s") if is_video else None
+
+
 def _here(netloc: str) -> str:
     """The host and port of an address; every name of this machine counts as one."""
     host, colon, port = netloc.rpartition(":")
     return f"localhost:{port}" if colon and host in ("localhost", "127.0.0.1", "[::1]") else netloc
-
-
-def _sniffed(path: Path) -> str:
-    try:
-        return sniff.sniff(path)[1]
-    except OnesenseError:  # empty, or of no kind that is read here: it may be stored all the same
-        return "application/octet-stream"

@@ -39,6 +39,12 @@ class Ledger:
             self._connection.execute("PRAGMA synchronous=NORMAL")  # safe against a killed process
             self._connection.executescript(schema)
 
+    def add_column(self, table: str, name: str, kind: str) -> None:
+        """Widen a table that an earlier version made; nothing where the column is there."""
+        with self.transaction():
+            if name not in {row["name"] for row in self.rows(f"PRAGMA table_info({table})")}:
+                self.write(f"ALTER TABLE {table} ADD COLUMN {name} {kind}")
+
     def rows(self, query: str, values: Sequence[Any] = ()) -> list[sqlite3.Row]:
         """All rows that a query answers."""
         with self._lock, self._faults():

@@ -5,14 +5,17 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import media_samples
 from onesense.errors import (
     AlreadyExists,
     CorruptData,
+    DecodeError,
     EmptyInput,
     InvalidInput,
     NotFound,
@@ -75,6 +78,27 @@ def test_a_file_comes_back_as_it_went_in(store: FileStore, uploads: Uploads) -> 
 def test_the_type_is_read_from_the_bytes_where_none_is_declared(uploads: Uploads) -> None:
     assert put(uploads, b"%PDF-1.7\n1 0 obj\n").mime_type == "application/pdf"
     assert put(uploads, b"\x00\x01\x02\x03" * 9).mime_type == "application/octet-stream"
+
+
+def test_a_file_that_crashes_its_reader_is_kept_all_the_same(tmp_path: Path, clock: Clock) -> None:
+    def crash(path: Path) -> Any:
+        raise DecodeError("this input crashed its decoder")
+
+    with closing(FileStore(tmp_path / "crash", FileLimits(), clock, crash)) as store:
+        uploads = Uploads(store)
+        assert put(uploads, b"evil").mime_type == "application/octet-stream"
+        film = put(uploads, b"evil", mime_type="video/mp4")
+        assert (film.mime_type, film.video_s) == ("video/mp4", None)
+        assert put(uploads, b"words", mime_type="text/plain").mime_type == "text/plain"
+
+
+def test_a_store_of_an_earlier_version_is_widened(tmp_path: Path) -> None:
+    with closing(FileStore(tmp_path)) as first:
+        file = put(Uploads(first), b"x", mime_type="text/plain")
+        first.ledger.write("ALTER TABLE files DROP COLUMN video_s")
+    with closing(FileStore(tmp_path)) as second:
+        assert second.get("ann", file.id) == file
+        assert put(Uploads(second), media_samples.video("mp4", 2)).video_s == pytest.approx(2, abs=0.1)
 
 
 def test_pieces_are_joined_and_one_that_is_sent_again_replaces_itself(uploads: Uploads) -> None:
