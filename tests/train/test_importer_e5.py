@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from onesense.train.importers import e5
+
 pytestmark = pytest.mark.sources
 
 TEXTS = [
@@ -109,3 +111,14 @@ def test_another_file_is_refused(tmp_path):
     wrong.write_bytes(b"GGUF" + bytes(64))
     with pytest.raises(CorruptData, match="GGUF"):
         e5.read(wrong)
+
+
+def test_quantized_blocks_are_near_and_exact_for_what_was_quantized_before():
+    rng = np.random.default_rng(0)
+    rows = rng.normal(0, 0.08, (50, 384)).astype(np.float32)
+    rows[0] = 0
+    once = e5.Q4.quantize(rows)
+    assert once.nibbles.dtype == np.uint8 and once.scales.shape == (50, 12)
+    blocks = np.abs(rows.reshape(50, 12, 32)).max(-1).repeat(32, -1).reshape(50, 384)
+    assert (np.abs(once.dequantize() - rows) <= blocks / 8 * 1.01 + 1e-6).all()
+    assert np.allclose(e5.Q4.quantize(once.dequantize()).dequantize(), once.dequantize(), atol=1e-4)

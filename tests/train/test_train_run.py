@@ -11,7 +11,8 @@ import torch
 from torch import nn
 
 from onesense.errors import BackendError, InvalidInput
-from onesense.train import checkpoint, run
+from onesense.evals.packs import Packs
+from onesense.train import checkpoint, letters, run
 from onesense.train.recipe import Recipe, load_recipe
 from onesense.train.tasks import TASKS
 
@@ -148,7 +149,9 @@ def test_the_learning_rate_warms_up_and_falls(fake, tmp_path, monkeypatch):
 @pytest.mark.sources
 def test_smoke_every_task_learns_from_tiny_data(tiny: Path, tmp_path: Path):
     """All tasks of the house, two steps, then one more after a restart; the overlap is told."""
-    recipe = run.smoke(Recipe(tasks={name: {} for name in TASKS if name != "pairs"}, rank=4, bf16=False))
+    letters.make(Packs(tiny / "data")).save(tiny / "letters.npz")
+    named = {name: {} for name in TASKS if name != "pairs"}
+    recipe = run.smoke(Recipe(tasks=named, rank=4, bf16=False, letters="letters.npz"))
     lines: list[str] = []
     plan = run.Plan(steps=2, root=tiny)
     outcome = run.train(recipe, tmp_path, plan, run.Watch(lines.append))
@@ -158,6 +161,8 @@ def test_smoke_every_task_learns_from_tiny_data(tiny: Path, tmp_path: Path):
     moved = [name for name, value in state["model"].items() if name.endswith("up_rank") and value.abs().max() > 0]
     assert len(moved) == 48  # four matrices in each of twelve layers
     assert state["model"]["bridge.values.picture_path"].abs().max() > 0
+    begun = torch.from_numpy(letters.Letters.load(tiny / "letters.npz").rows)
+    assert (state["model"][run.LETTERS] - begun).abs().max() > 0
     logged = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text(encoding="utf-8").splitlines()]
     assert logged[0]["run"]["rank"] == 4 and logged[-1]["step"] == 2
     assert json.loads((tmp_path / "overlap.json").read_text(encoding="utf-8"))["n_texts"] > 50

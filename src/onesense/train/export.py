@@ -30,6 +30,7 @@ from .concepts import Table, unit
 from .data import senses, texts
 from .head import fit_rotation
 from .importers import e5, whisper
+from .letters import Letters
 from .model.ear import Encoder
 from .model.trunk import LAYERS
 from .run import Recipe, Student, build, load
@@ -87,25 +88,27 @@ def _save(file: Path, arrays: dict[str, Array]) -> None:
     np.savez(file, **cast(Any, arrays))
 
 
-def write_words(source: e5.E5, ids: Array, out: Path) -> None:
-    """The rows of the word table that are kept; scales by a codebook of 256 levels (128 sizes, two signs)."""
-    scales = source.words.scales[ids].astype(np.float32)
+def write_words(words: e5.Q4, out: Path) -> None:
+    """The rows of the word table; scales by a codebook of 256 levels (128 sizes, two signs)."""
+    scales = words.scales.astype(np.float32)
     sizes = np.abs(scales)
     low, high = np.quantile(sizes, [0.0005, 0.9995])
     levels = np.concatenate([np.geomspace(sizes.min(), low, 5)[:-1], np.geomspace(low, high, 120)])
     levels = np.concatenate([levels, np.geomspace(high, sizes.max(), 5)[1:]]).astype(np.float32)
     middles = np.sqrt(levels[1:] * levels[:-1])
     codes = np.searchsorted(middles, sizes) + 128 * (scales < 0)
-    np.save(out / "words.nibbles.npy", source.words.nibbles[ids])
+    np.save(out / "words.nibbles.npy", words.nibbles)
     np.save(out / "words.scales.npy", codes.astype(np.uint8))
     np.save(out / "words.levels.npy", np.concatenate([levels, -levels]))
 
 
-def write_tokenizer(ids: Array, out: Path) -> None:
-    """The tokeniser with the kept pieces."""
+def write_tokenizer(ids: Array, letters: Letters | None, out: Path) -> None:
+    """The tokeniser with the kept pieces, and those of letters behind them."""
     full = json.loads(sources.path("e5_tokenizer").read_text(encoding="utf-8"))
     pieces = full["model"]["vocab"]
     full["model"]["vocab"] = [pieces[i] for i in ids]
+    if letters is not None:
+        letters.extend(full)
     full["added_tokens"] = [t for t in full["added_tokens"] if t["id"] in vocabulary.SPECIALS]
     full["post_processor"] = None
     full["truncation"] = full["padding"] = None
@@ -172,7 +175,7 @@ def write_eye(table: Table, out: Path) -> None:
 
 def write_bridge(student: Student, features: Path, ear: Path, choice: Choice, out: Path) -> None:
     """Bridge and head, with the rotation and the centres fitted on the trained trunk's own vectors."""
-    bridge: dict[str, Array] = {k: v.detach().numpy() for k, v in student.bridge.named().items()}
+    bridge: dict[str, Array] = {k: v.detach().numpy() for k, v in student.bridge.named().items() if k != "letters"}
     packs = senses.pictures(features)
     clips = senses.sounds(features)
     of_pictures, of_sounds = senses.picture_sense(features, packs), senses.sound_sense(features, clips)
@@ -224,7 +227,13 @@ def write_manifest(out: Path) -> dict[str, Any]:
 
 
 def export(
-    checkpoint: Path | None, features: Path, ear: Path, pieces: Path, out: Path, choice: Choice
+    checkpoint: Path | None,
+    features: Path,
+    ear: Path,
+    pieces: Path,
+    out: Path,
+    choice: Choice,
+    letters: Path | None = None,
 ) -> dict[str, Any]:
     """Write the whole package.
 
@@ -235,10 +244,11 @@ def export(
         pieces: `pieces.npz` of `onesense.train.vocabulary`.
         out: the model folder; files of the same names are replaced.
         choice: constants of the head.
+        letters: file of `onesense.train.letters`, where the checkpoint was trained with one; its rows are the trained.
     """
     out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(0)
-    student, _ = build(Recipe(tasks={}))
+    student, _ = build(Recipe(tasks={}, letters=None if letters is None else str(letters)))
     if checkpoint is not None:
         load(student, checkpoint)
     with torch.no_grad():
@@ -249,9 +259,15 @@ def export(
     counts = np.load(pieces)["counts"]
     vocab = json.loads(sources.path("e5_tokenizer").read_text(encoding="utf-8"))["model"]["vocab"]
     ids = vocabulary.kept(counts, [piece for piece, _ in vocab])
-    write_words(source, ids, out)
-    write_tokenizer(ids, out)
-    _save(out / "word_weights.npz", {"idf": vocabulary.idf(counts[ids]).astype(np.float16)})
+    words, counts = e5.Q4(source.words.scales[ids], source.words.nibbles[ids]), counts[ids]
+    learnt = student.teacher.letters
+    if learnt is not None:
+        rows = e5.Q4.quantize(student.bridge.values["letters"].detach().numpy())
+        words = e5.Q4(np.concatenate([words.scales, rows.scales]), np.concatenate([words.nibbles, rows.nibbles]))
+        counts = np.concatenate([counts, learnt.counts])
+    write_words(words, out)
+    write_tokenizer(ids, learnt, out)
+    _save(out / "word_weights.npz", {"idf": vocabulary.idf(counts).astype(np.float16)})
     write_trunk(student, source, out)
     write_senses(features, ear, out)
     write_bridge(student, features, ear, choice, out)
@@ -264,13 +280,14 @@ def main() -> None:
     parser.add_argument("checkpoint", type=Path)
     for name in ("features", "ear", "pieces", "out"):
         parser.add_argument(f"--{name}", type=Path, required=True)
+    parser.add_argument("--letters", type=Path)
     parser.add_argument("--skip", type=float, default=Choice().skip)
     parser.add_argument("--detail", type=float, default=Choice().detail)
     parser.add_argument("--centring", type=float, default=Choice().centring)
     parser.add_argument("--branches", type=float, default=Choice().branches)
     o = parser.parse_args()
     manifest = export(
-        o.checkpoint, o.features, o.ear, o.pieces, o.out, Choice(o.skip, o.detail, o.centring, o.branches)
+        o.checkpoint, o.features, o.ear, o.pieces, o.out, Choice(o.skip, o.detail, o.centring, o.branches), o.letters
     )
     for name, file in manifest["files"].items():
         sys.stdout.write(f"{file['bytes'] / MB:8.2f} MB  {name}\n")

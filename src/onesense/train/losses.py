@@ -24,7 +24,9 @@ def distance(x: Tensor, target: Tensor) -> Tensor:
     return (1 - (x * target).sum(-1)).mean()
 
 
-def info_nce(x: Tensor, target: Tensor, extra: Tensor | None = None, temperature: float = TEMPERATURE) -> Tensor:
+def info_nce(
+    x: Tensor, target: Tensor, extra: Tensor | None = None, temperature: float = TEMPERATURE, same: float = SAME
+) -> Tensor:
     """Contrast of each row with its own target against all other targets.
 
     Args:
@@ -32,6 +34,7 @@ def info_nce(x: Tensor, target: Tensor, extra: Tensor | None = None, temperature
         target: unit [B, D]; row i is the positive of x[i].
         extra: unit [E, D], further negatives (hard ones), None without.
         temperature: divides the cosines.
+        same: cosine of two targets above which they are no negatives of each other.
 
     Returns:
         Scalar cross-entropy. Targets nearly equal to a row's own are left out of its denominator.
@@ -40,10 +43,10 @@ def info_nce(x: Tensor, target: Tensor, extra: Tensor | None = None, temperature
     """
     bank = target if extra is None else torch.cat([target, extra])
     logits = x @ bank.T / temperature
-    same = (target @ bank.T) > SAME
+    is_same = (target @ bank.T) > same
     own = torch.arange(len(x), device=x.device)
-    same[own, own] = False
-    return F.cross_entropy(logits.masked_fill(same, -1e4), own)
+    is_same[own, own] = False
+    return F.cross_entropy(logits.masked_fill(is_same, -1e4), own)
 
 
 def ordered(cosines: Tensor, scores: Tensor, scale: float = 20.0) -> Tensor:

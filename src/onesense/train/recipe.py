@@ -35,6 +35,8 @@ class Recipe:
     """bf16 where the processor has it, fp32 elsewhere; False is fp32 everywhere."""
     start: str | None = None
     """Checkpoint to start from (branches and bridge), None for the imported trunk."""
+    letters: str | None = None
+    """File of `onesense train --step letters`: pieces for scripts that the imported model cannot read."""
     average: float = 0.99
     """Decay of the moving average of weights that is exported; 0 keeps the last weights."""
 

@@ -29,6 +29,7 @@ from ..errors import BackendError, InvalidInput, NotFound
 from . import checkpoint, losses
 from . import device as devices
 from .checkpoint import LAST
+from .letters import Letters
 from .model.bridge import Bridge
 from .model.trunk import Trunk
 from .recipe import Recipe as Recipe
@@ -37,8 +38,11 @@ from .text import TextEncoder, imported_trunk, pad
 
 CPU = torch.device("cpu")
 SAVE_STEPS, SAVE_S = 100, 300.0  # a checkpoint after so many steps or seconds, whichever comes first
+LETTERS_RATE = 3.0  # of the bridge's: a row is met only where its piece is
 OWN = {"pairs"}  # tasks that need no data folder
 BUNDLED = "onesense-mini"  # `start` of a recipe: the branches and the bridge that are shipped
+LETTERS = "bridge.values.letters"
+"""May be lacking in a checkpoint that a run starts from: they begin at their closed form."""
 PATHS = ("folder", "data", "cache")  # arguments of tasks that name files, relative to `Plan.root`
 
 
@@ -85,8 +89,14 @@ class Student:
         return losses.centred(self.pooled(sequences), self.mean)
 
     def text_sequence(self, text: str) -> Tensor:
-        """Word rows of `<s> text </s>`."""
-        return torch.from_numpy(self.teacher.sequence(self.teacher.tokenize([text])[0][:190])).to(self.device)
+        """Word rows of `<s> text </s>`; those of letters learn."""
+        ids = self.teacher.tokenize([text])[0][:190]
+        rows = torch.from_numpy(self.teacher.sequence(ids)).to(self.device)
+        places = [i for i, piece in enumerate(ids) if piece >= self.teacher.first_letter]
+        if not places or "letters" not in self.bridge.values:
+            return rows
+        own = self.bridge.values["letters"][[ids[i] - self.teacher.first_letter for i in places]]
+        return rows.index_copy(0, torch.tensor(places, device=self.device) + 1, own)
 
     def texts(self, texts: Sequence[str]) -> Tensor:
         """The student's centred vectors of texts."""
@@ -314,7 +324,8 @@ def rooted(recipe: Recipe, root: Path) -> Recipe:
         paths = {k: arguments.get(k, p.default) for k, p in _parameters(TASKS[name]).items() if k in PATHS}
         tasks[name] = arguments | {k: str(root / v) for k, v in paths.items() if isinstance(v, str) and v}
     start = recipe.start if recipe.start in (None, BUNDLED) else str(root / recipe.start)
-    return replace(recipe, tasks=tasks, start=start)
+    letters = None if recipe.letters is None else str(root / recipe.letters)
+    return replace(recipe, tasks=tasks, start=start, letters=letters)
 
 
 SMALL = {"batch": 4, "edited": 2, "mixed": 2}
@@ -342,6 +353,8 @@ def build(recipe: Recipe, device: torch.device = CPU, root: Path | None = None) 
     has_data = (sources.data_root() / MANIFEST).is_file()
     packs = Packs(sources.data_root()) if has_data or set(recipe.tasks) - OWN or not recipe.tasks else None
     teacher = TextEncoder(device=device)
+    if recipe.letters:
+        teacher.add(Letters.load(Path(recipe.letters)))
     bf16 = recipe.bf16 and devices.has_bf16(device)
     student = Student(imported_trunk(), Bridge(teacher), teacher, torch.zeros(384), bf16)
     mean = text_mean(teacher, texts.sentences(packs, 3000, seed=7)) if packs else bundled_mean()
@@ -392,7 +405,7 @@ def bundled_mean() -> Tensor:
 
 def _put(modules: nn.ModuleDict, weights: dict[str, Tensor], file: Path) -> None:
     own = dict(modules.named_parameters())
-    trained = {k for k in own if k.endswith("_rank") or k.startswith("bridge")}
+    trained = {k for k in own if k.endswith("_rank") or (k.startswith("bridge") and k != LETTERS)}
     lacking, unknown = sorted(trained - set(weights)), sorted(set(weights) - set(own))
     if lacking or unknown:
         raise NotFound(f"{file} does not fit this model: lacks {lacking[:2]}, has {unknown[:2]} too many")
@@ -414,10 +427,16 @@ class _Run:
         self.modules = _modules(student)
         self.free = {k: p for k, p in self.modules.named_parameters() if p.requires_grad}
         branches = [p for k, p in self.free.items() if k.startswith("trunk")]
-        bridge = [p for k, p in self.free.items() if k.startswith("bridge")]
-        groups = [{"params": branches, "lr": recipe.learning_rate}, {"params": bridge, "lr": recipe.bridge_rate}]
-        self.optimizer = torch.optim.AdamW(groups, weight_decay=recipe.weight_decay)
-        self.rates = [recipe.learning_rate, recipe.bridge_rate]
+        bridge = [p for k, p in self.free.items() if k.startswith("bridge") and k != LETTERS]
+        letters = [p for k, p in self.free.items() if k == LETTERS]
+        decay = recipe.weight_decay
+        groups = [
+            {"params": branches, "lr": recipe.learning_rate, "weight_decay": decay},
+            {"params": bridge, "lr": recipe.bridge_rate, "weight_decay": decay},
+            {"params": letters, "lr": recipe.bridge_rate * LETTERS_RATE, "weight_decay": 0.0},
+        ]
+        self.optimizer = torch.optim.AdamW([g for g in groups if g["params"]])
+        self.rates = [group["lr"] for group in self.optimizer.param_groups]
         self.average = {k: p.detach().clone() for k, p in self.free.items()}
         self.step, self.seconds = 0, 0.0
         self.running: dict[str, float] = {}

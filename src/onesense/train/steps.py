@@ -27,6 +27,7 @@ STEPS = {
     "features": Step("onesense.train.features", "what eye and ear for sounds perceive in the packs: OUT [PACK...]"),
     "tables": Step("onesense.train.tables", "concept tables of pictures and sounds: FEATURES [OUT]"),
     "vocabulary": Step("onesense.train.vocabulary", "count which word pieces the packs use: OUT"),
+    "letters": Step("onesense.train.letters", "pieces and rows for scripts that the imported model lacks: OUT"),
     "speech": Step("onesense.train.speech", "speech heard by the imported ear: OUT {train,dev} [--minutes N]"),
     "ear": Step("onesense.train.ear", "fit, tune or measure the ear's adapter: FOLDER {fit,windows,tune,eval}"),
     "export": Step("onesense.train.export", "a checkpoint to a model folder: CHECKPOINT --features F --ear E ..."),

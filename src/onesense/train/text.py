@@ -5,6 +5,7 @@ No prefix is added: for short texts that is E5's best default (measured: STS-B 1
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -14,9 +15,11 @@ from ..types import Array
 from . import device as devices
 from . import sources
 from .importers import e5
+from .letters import Letters
 from .model.trunk import Trunk
 
-BOS, EOS = 0, 2
+BOS, EOS, UNKNOWN = 0, 2, 3
+TABLE_ROWS = 250_037
 MAX_PIECES = 510
 BATCH_TOKENS = 2048  # padded; a batch of mixed lengths wastes more on padding than it gains
 
@@ -31,9 +34,25 @@ class TextEncoder:
         self.table = source.words
         self.trunk = (trunk or imported_trunk(source)).to(device)
         self.trunk.eval()
+        self.letters: Letters | None = None
+        self.first_letter = TABLE_ROWS
+        """Id of the first piece beside the imported ones."""
         self.tokenizer = Tokenizer.from_file(str(sources.path("e5_tokenizer")))
         self.tokenizer.no_padding()
         self.tokenizer.no_truncation()
+        self.imported = self.tokenizer
+        """The tokeniser without letters."""
+
+    def add(self, letters: Letters) -> int:
+        """Read these pieces too; the id of the first of them."""
+        from tokenizers import Tokenizer
+
+        settings = json.loads(sources.path("e5_tokenizer").read_text(encoding="utf-8"))
+        self.letters, self.first_letter = letters, len(settings["model"]["vocab"])
+        letters.extend(settings)
+        settings["truncation"] = settings["padding"] = None
+        self.tokenizer = Tokenizer.from_str(json.dumps(settings))
+        return self.first_letter
 
     def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
         """Piece ids without specials."""
@@ -46,7 +65,12 @@ class TextEncoder:
     def words(self, ids: Sequence[int] | Array) -> Array:
         """Rows of the word table, float32 [len(ids), 384]."""
         ids = np.asarray(ids, np.int64)
-        return e5.Q4(self.table.scales[ids], self.table.nibbles[ids]).dequantize().reshape(len(ids), -1)
+        is_letter = ids >= self.first_letter
+        old = np.where(is_letter, UNKNOWN, ids)
+        rows = e5.Q4(self.table.scales[old], self.table.nibbles[old]).dequantize().reshape(len(ids), -1)
+        if self.letters is not None and is_letter.any():
+            rows[is_letter] = self.letters.rows[ids[is_letter] - self.first_letter]
+        return rows
 
     def sequence(self, ids: Sequence[int]) -> Array:
         """Word rows of `<s> ids </s>`, cut to 512 tokens, float32 [L, 384]."""

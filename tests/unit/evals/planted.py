@@ -121,6 +121,16 @@ def moving_picture(red: int) -> bytes:
     return stream.getvalue()
 
 
+def picture(seed: int) -> bytes:
+    """A WebP of smooth patches, so that every window of it looks different."""
+    from PIL import Image
+
+    coarse = np.random.default_rng(seed).integers(0, 255, (12, 16, 3), np.uint8)
+    stream = io.BytesIO()
+    Image.fromarray(coarse).resize((160, 120)).save(stream, "WEBP", quality=90)
+    return stream.getvalue()
+
+
 def text_packs() -> dict[str, bytes]:
     sts = [
         {"split": "dev", "row": i, "lang": ("en", "de", "fr")[i % 3], "sentence1": "thing900", "score": i / 9}
@@ -131,6 +141,11 @@ def text_packs() -> dict[str, bytes]:
         {"line": 1490 + i, "lang": v, "text": f"{v} thing{i}", "english": f"en words thing{i}", "variant": v}
         for i in range(40)
         for v in ("deu", "swa")
+    ]
+    sib = [
+        {"id": i, "lang": lang, "text": f"{lang} facts thing{i}", "english": f"en facts thing{i}"}
+        for i in range(130)
+        for lang in ("sat", "tzm", "de")
     ]
     ids = dev(splits.is_dev_table, (f"200/{i}" for i in range(999)))
     tables = [
@@ -146,6 +161,7 @@ def text_packs() -> dict[str, bytes]:
     return {
         "text/stsb_ccbysa_train_dev.tsv.xz": tsv(*sts),
         "text/ntrex_1-1600.tsv.xz": tsv(*ntrex),
+        "text/sib200_train_dev.tsv.xz": tsv(*sib),
         "text/wtq_tables_train.jsonl.xz": jsonl(*tables),
         "text/wtq_questions_train.tsv.xz": tsv(*questions),
         "text/openstax_glossary.jsonl.xz": jsonl(*glossary),
@@ -212,7 +228,7 @@ def class_packs() -> dict[str, bytes]:
     for i in range(20):
         for j, split in enumerate(("train", "test", "test")):
             meta = {"label": f"thing{i}", "wordnet": f"{i:08d}-n", "split": split, "captions": [f"thing{i}"]}
-            shards[i % 2][f"c{i}_{j}"] = (b"thing%d " % i, meta)
+            shards[i % 2][f"c{i}_{j}"] = (picture(i) + b"thing%d " % i, meta)
     header = "\t".join(labels[0]) + "\n"
     body = "".join("\t".join(str(v) for v in row.values()) + "\n" for row in labels)
     return {

@@ -29,7 +29,7 @@ def test_a_task_says_what_it_is(name, packs):
         assert pack in packs.names() or packs.shards(pack)
 
 
-@pytest.mark.parametrize("name", sorted({*task_names()} - {"composed"}))
+@pytest.mark.parametrize("name", sorted({*task_names()} - {"composed", "motion"}))
 def test_the_oracle_is_perfect(name, oracle, packs):
     for result in run(name, oracle, packs):
         if SCAN in result.name or (name == "matryoshka" and not result.name.startswith("256")):
@@ -38,7 +38,7 @@ def test_the_oracle_is_perfect(name, oracle, packs):
         assert result.value == pytest.approx(expected), result
 
 
-@pytest.mark.parametrize("name", sorted({*task_names()} - {"matryoshka"}))
+@pytest.mark.parametrize("name", sorted({*task_names()} - {"matryoshka", "motion"}))
 def test_the_guesser_is_near_chance(name, guesser, packs):
     checked = 0
     for result in run(name, guesser, packs):
@@ -60,7 +60,7 @@ def test_what_is_drawn_at_random_does_not_change_between_runs(name, guesser, pac
 @pytest.mark.parametrize("name", task_names())
 def test_a_limit_is_kept(name, oracle, packs):
     for result in run(name, oracle, packs, Scope(limit=5, dims=(64,))):
-        if name != "matryoshka" and "synthetic" not in result.name:
+        if name not in ("matryoshka", "motion") and "synthetic" not in result.name:
             assert result.n <= 5 * 4, result  # at most four languages of five items
 
 

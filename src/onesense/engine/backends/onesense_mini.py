@@ -27,6 +27,7 @@ from .. import pieces
 from ._mini import compose, detail
 from ._mini.graph import Graph, widen
 from ._mini.layers import LAYERS, Reader, described
+from ._mini.motion import MOTIONS, motions
 from ._mini.package import MAX_TOKENS, Package, read_info
 from ._mini.senses import PATCH_S, Ears, Eye, Heard, Seen
 from ._mini.tokenizer import Tokenizer
@@ -38,6 +39,7 @@ SHORT_WINDOW = 256  # longer inputs are read in windows of this: linear, and 16 
 RUN_TOKENS = 512  # padded tokens a run of the trunk: stays in the cache; 2048 is a third slower (dev/LOG.md)
 SOUND_TOKENS_PER_S = 3.2 + 1 / PATCH_S
 WRITTEN_TOKENS_PER_S = 4.0  # pieces of a transcript of quick talk
+MOTION = "motion"  # what brings words that stand for what moves, among the events of a video
 FRAMES_READ = 4  # of a video, evenly spread: OCR takes a second a frame, and words stay on the screen
 
 _Sense = TypeVar("_Sense", Eye, Ears, Reader)
@@ -191,7 +193,9 @@ class Backend:
     def _add_video(self, sequence: _Sequence, modality: str, video: Video) -> None:
         events: list[tuple[float, Array, str | None]] = []
         if len(video.frames):
-            seen = self._eye(list(video.frames[: sequence.left]))
+            frames = list(video.frames[: sequence.left])
+            seen = self._eye(frames)
+            events += [(t, self._moved(name), MOTION) for t, name in motions(frames, video.times_s)]
             events += [(float(t), s.tokens[:1], "picture") for t, s in zip(video.times_s, seen, strict=False)]
             read = list(self._read_frames(sequence, video))
             events += read
@@ -213,7 +217,11 @@ class Backend:
                 if source is None:
                     sequence.add_words(modality, tokens)
                 else:
-                    sequence.add(modality, tokens, source)
+                    sequence.add(modality, tokens, None if source == MOTION else source)
+
+    def _moved(self, motion: str) -> Array:
+        """Pieces of the words for a motion, int64 [n]. They were not written by anybody: no lexical detail."""
+        return np.array(self._tokenizer.encode(MOTIONS[motion]), np.int64)
 
     def _read_frames(self, sequence: _Sequence, video: Video) -> Iterator[tuple[float, Array, None]]:
         """Pieces of the words on a few frames, each line once, at the time when it is first seen."""

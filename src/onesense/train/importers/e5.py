@@ -31,6 +31,17 @@ class Q4:
     nibbles: Array
     """uint8 [rows, cols / 2], two values a byte: column 2i in the low half, column 2i + 1 in the high half."""
 
+    @classmethod
+    def quantize(cls, matrix: Array) -> Q4:
+        """The nearest blocks of a float matrix [rows, cols]: the value of largest size in a block gets nibble 0."""
+        blocks = matrix.astype(np.float32).reshape(len(matrix), -1, BLOCK)
+        largest = np.take_along_axis(blocks, np.abs(blocks).argmax(-1)[..., None], -1)  # [rows, blocks, 1]
+        scales = (largest / -8.0).astype(np.float16)
+        widened = scales.astype(np.float32)
+        steps = np.divide(blocks, widened, out=np.zeros_like(blocks), where=widened != 0)
+        codes = np.clip(np.rint(steps) + 8, 0, 15).astype(np.uint8).reshape(len(matrix), -1)
+        return cls(scales[..., 0], codes[:, 0::2] | codes[:, 1::2] << 4)
+
     def dequantize(self) -> Array:
         """Float32 [rows, cols]."""
         rows, n_blocks = self.scales.shape

@@ -24,12 +24,15 @@ class Bridge(nn.Module):
 
     def __init__(self, teacher: TextEncoder) -> None:
         super().__init__()
+        letters = teacher.letters
         ids = teacher.tokenize(list(PREFIXES.values()))
         rows = {f"{k}_prefix": torch.from_numpy(teacher.words(i)) for k, i in zip(PREFIXES, ids, strict=True)}
         for sense, width in FEATURES.items():
             rows[f"{sense}_gain"] = torch.ones(())
             rows[f"{sense}_path"] = torch.zeros(width, 384)
             rows[f"{sense}_place"] = torch.zeros(1 + compose.CELLS if sense == "picture" else 1, 384)
+        if letters is not None:
+            rows["letters"] = torch.from_numpy(letters.rows.copy())
         self.values = nn.ParameterDict({k: nn.Parameter(v) for k, v in rows.items()})
         ends = torch.from_numpy(teacher.words([0, 2]))
         self.register_buffer("ends", ends, persistent=False)

@@ -9,10 +9,12 @@ from .pairs import Pairs
 from .pictures import Composed, Pictures, Videos
 from .sounds import Sounds
 from .speech import Speech
-from .text import Parallel, Retain, Search, Similarity
+from .text import Letters, Order, Parallel, Retain, Search, Similarity
 
 TASKS: dict[str, Callable[..., Task]] = {
     "composed": Composed,
+    "letters": Letters,
+    "order": Order,
     "pairs": Pairs,
     "parallel": Parallel,
     "pictures": Pictures,

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...engine.backends._mini.motion import MOTIONS
 from ...evals.packs import Packs
 from ...evals.splits import is_dev_class
 from ...types import Array
@@ -186,33 +187,67 @@ def _meanings(packs: Packs) -> tuple[dict[int, str], dict[int, str]]:
     return gloss, kind
 
 
+MEANT = {
+    "pan left": ("the camera pans left", "a pan to the left", "the camera turns to the left"),
+    "pan right": ("the camera pans right", "a pan to the right", "the camera turns to the right"),
+    "tilt up": ("the camera tilts up", "a tilt upwards", "the camera looks up"),
+    "tilt down": ("the camera tilts down", "a tilt downwards", "the camera looks down"),
+    "zoom in": ("the camera zooms in", "a zoom in", "it gets closer"),
+    "zoom out": ("the camera zooms out", "a zoom out", "it gets further away"),
+    "move left": ("it moves to the left", "moving from right to left", "it goes left"),
+    "move right": ("it moves to the right", "moving from left to right", "it goes right"),
+    "move up": ("it moves up", "it rises", "going up"),
+    "move down": ("it moves down", "it falls", "going down"),
+}
+"""What motions are called in training; the development set has other words."""
+AGAINST = {"left": "right", "right": "left", "up": "down", "down": "up", "in": "out", "out": "in"}
+
+
+def opposite(motion: str) -> str:
+    """The motion the other way, e.g. `pan right` of `pan left`."""
+    kind, _, way = motion.partition(" ")
+    return f"{kind} {AGAINST[way]}"
+
+
 class Videos:
     """Frames in the order of time mean what happens in that order; a page's picture leaves its text as it was."""
 
-    def __init__(self, packs: Packs, student: Student, batch: int = 6, folder: str = str(CACHE)) -> None:
+    def __init__(
+        self, packs: Packs, student: Student, batch: int = 6, moving: float = 0.5, folder: str = str(CACHE)
+    ) -> None:
         self.eye = Eye.of(Path(folder))
-        self.batch = batch
+        self.batch, self.moving = batch, moving
         from ..data import texts
 
         self.sentences = texts.sentences(packs, 20_000, seed=3)
 
     def loss(self, student: Student, rng: random.Random) -> Tensor:
         """Videos of one or two edited scenes, and pages with text."""
-        sequences, meanings = [], []
+        sequences, meanings, against = [], [], []
         for _ in range(self.batch):
             first, second = rng.sample(range(len(self.eye.sense.table.names)), 2)
             frames = [first] * rng.randint(1, 4) + [second] * rng.choice([0, 2, 3])
             pieces = [self._frame(student, concept, rng) for concept in frames]
-            sequences.append(student.bridge.sequence([student.bridge.values["video_prefix"], *pieces]))
             one, two = self.eye.name(first), self.eye.name(second)
-            meanings.append(f"a video of {one}, then {two}" if second in frames else f"a video of {one}")
+            meaning = f"a video of {one}, then {two}" if second in frames else f"a video of {one}"
+            if rng.random() < self.moving:
+                motion = rng.choice(list(MEANT))
+                at = rng.randint(1, len(pieces))
+                pieces[at:at] = [student.text_sequence(MOTIONS[motion])[1:-1]] * rng.choice([1, 1, 2])
+                i = rng.randrange(len(MEANT[motion]))
+                against.append(f"{meaning}, {MEANT[opposite(motion)][i]}")
+                meaning = f"{meaning}, {MEANT[motion][i]}"
+            sequences.append(student.bridge.sequence([student.bridge.values["video_prefix"], *pieces]))
+            meanings.append(meaning)
         for _ in range(self.batch):
             text = rng.choice(self.sentences)
             picture = self._token(student, rng.choice(self.eye.pool).features.astype(np.float32))
             sequences.append(student.bridge.sequence([picture, student.text_sequence(text)[1:-1]]))
             meanings.append(text)
         x, target = student.centred(sequences), student.targets(meanings)
-        return losses.distance(x, target) + 0.3 * losses.info_nce(x[: self.batch], target[: self.batch])
+        extra = student.targets(against) if against else None
+        apart = losses.info_nce(x[: self.batch], target[: self.batch], extra, same=0.995)
+        return losses.distance(x, target) + 0.3 * apart
 
     def _frame(self, student: Student, concept: int, rng: random.Random) -> Tensor:
         return self._token(student, self.eye.edited(concept, rng))

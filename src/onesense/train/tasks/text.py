@@ -10,11 +10,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...errors import InvalidInput
 from ...evals.packs import Packs
+from ...evals.splits import is_dev_story
 from ...types import Array
-from .. import losses
+from .. import letters, losses
 from ..data import search, texts
 from ..run import Student
+
+WORDS_SHARE = 0.35  # of the batches of letters
+WORD_CHARS = 30  # shorter English is a word or a name
 
 
 class Parallel:
@@ -85,6 +90,75 @@ class Search:
         x, y = vectors[: len(queries)], vectors[len(queries) :]
         stay = losses.distance(x, student.targets(queries)) + losses.distance(y, student.targets(passages))
         return self.keep * stay + 0.5 * losses.info_nce(x, y) + 0.25 * losses.info_nce(y, x)
+
+
+class Order:
+    """Cosines between texts of every kind stay as the teacher has them: relational distillation.
+
+    A vector that keeps near its teacher's may still change places with its neighbours, and an order over several genres
+    sees that at once. So half of a batch are neighbours of the other half.
+
+    Source: Park et al. 2019 (arXiv:1904.05068), eq. 5, on centred cosines.
+    """
+
+    def __init__(self, packs: Packs, student: Student, batch: int = 16, weight: float = 20.0) -> None:
+        rng = random.Random(11)
+        kinds = [texts.sentences(packs, 6_000, seed=9), _scored(packs), _asked(packs), _told(packs)]
+        self.texts = [t for kind in kinds for t in rng.sample(kind, min(6_000, len(kind)))]
+        ids = student.teacher.tokenize([t[:300] for t in self.texts])
+        vectors = np.stack([student.teacher.words(i or [3]).mean(0) for i in ids])
+        vectors -= vectors.mean(0)
+        self.vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True).clip(1e-6)).astype(np.float32)
+        self.batch, self.weight = batch, weight
+
+    def loss(self, student: Student, rng: random.Random) -> Tensor:
+        """Squared differences of all cosines of a batch, and the distance to the teacher."""
+        seeds = rng.sample(range(len(self.texts)), self.batch // 2)
+        near = [int(rng.choice(np.argpartition(-(self.vectors @ self.vectors[i]), 6)[:6])) for i in seeds]
+        batch = [self.texts[i] for i in dict.fromkeys([*seeds, *near])]
+        x, target = student.texts(batch), student.targets(batch)
+        return self.weight * ((x @ x.T - target @ target.T) ** 2).mean() + 2 * losses.distance(x, target)
+
+
+def _scored(packs: Packs) -> list[str]:
+    """English sentences of STS-B's train split."""
+    rows = [r for r in packs.rows(Similarity.PACK) if r["split"] == "train" and r["lang"] == "en"]
+    return sorted({row[side] for row in rows for side in ("sentence1", "sentence2")})
+
+
+def _asked(packs: Packs) -> list[str]:
+    """Docstrings and definitions: the language of forums and manuals."""
+    code = [str(r["docstring"])[:300] for r in packs.records("text/python_docstring_code.jsonl.xz")]
+    return code + [str(r["definition"][0]) for r in packs.records("text/oewn.jsonl.xz") if r["definition"]]
+
+
+def _told(packs: Packs) -> list[str]:
+    """News and stories in English."""
+    news = {r["english"] for r in packs.rows("text/ntrex_1-1600.tsv.xz") if int(r["line"]) <= texts.NTREX_TRAIN_LINES}
+    pages = {r["english"] for r in packs.rows("text/stories.tsv.xz") if not is_dev_story(r["story"])}
+    return sorted(news | pages)
+
+
+class Letters:
+    """Texts in scripts that the teacher cannot read meet their English; rows and trunk learn together."""
+
+    def __init__(self, packs: Packs, student: Student, batch: int = 16) -> None:
+        if student.teacher.letters is None:
+            raise InvalidInput(
+                "the task `letters` needs `letters` in the recipe: a file of `onesense train --step letters`"
+            )
+        found = letters.pairs(packs, set("".join(student.teacher.imported.get_vocab())))
+        self.words = [p for p in found if len(p.other) < WORD_CHARS]
+        self.sentences = [p for p in found if len(p.other) >= WORD_CHARS]
+        self.batch = batch
+
+    def loss(self, student: Student, rng: random.Random) -> Tensor:
+        """Words and sentences by turns."""
+        kind = self.words if rng.random() < WORDS_SHARE else self.sentences
+        pairs = rng.sample(kind, min(self.batch, len(kind)))
+        x = student.texts([p.text for p in pairs])
+        target = student.targets([p.other[: texts.MAX_CHARS] for p in pairs])
+        return losses.distance(x, target) + 0.3 * losses.info_nce(x, target) + 0.15 * losses.info_nce(target, x)
 
 
 class Similarity:
