@@ -11,7 +11,7 @@ import typer
 
 from onesense import __version__
 
-from . import demo, doctor, embed, eval, explain, index, models, plugins, search, serve, train
+from . import analyse, demo, doctor, embed, eval, explain, index, models, plugins, search, serve, train
 from .verb import Verb
 
 app = typer.Typer(
@@ -44,6 +44,7 @@ def options(
 app.command("embed", cls=Verb)(embed.command)
 app.command("index", cls=Verb)(index.command)
 app.command("search", cls=Verb)(search.command)
+app.command("analyse", cls=Verb)(analyse.command)
 app.command("serve", cls=Verb)(serve.command)
 app.command("models", cls=Verb)(models.command)
 app.command("explain", cls=Verb)(explain.command)

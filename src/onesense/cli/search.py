@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +16,10 @@ from onesense.errors import InvalidInput, NotFound
 from .verb import DEFAULT_COLLECTION, ExitCode, Files, Json, Texts, input_parts, print_json
 
 if TYPE_CHECKING:
-    from onesense.types import Hit
+    from onesense.types import Hit, SearchResult
+
+_CONDITION = re.compile(r"\s*([^<>^=]+?)\s*(>=|<=|\^=|=)(.*)", re.DOTALL)
+_OPERATORS = {">=": "gte", "<=": "lte", "^=": "prefix"}
 
 
 def command(
@@ -23,9 +27,25 @@ def command(
     collection: Annotated[Path, typer.Argument(help="The collection to search.")] = Path(DEFAULT_COLLECTION),
     text: Texts = None,
     file: Files = None,
+    like: Annotated[
+        list[str] | None, typer.Option("--like", help="More like this id or path of it. Repeatable.")
+    ] = None,
+    plus: Annotated[list[str] | None, typer.Option("--plus", help="More of this text. Repeatable.")] = None,
+    minus: Annotated[list[str] | None, typer.Option("--minus", help="Less of this text. Repeatable.")] = None,
+    plus_file: Annotated[list[Path] | None, typer.Option("--plus-file", help="More of this file. Repeatable.")] = None,
+    minus_file: Annotated[
+        list[Path] | None, typer.Option("--minus-file", help="Less of this file. Repeatable.")
+    ] = None,
     k: Annotated[int, typer.Option("-k", min=1, help="Number of hits.")] = 10,
+    page: Annotated[int, typer.Option("--page", min=1, help="Page of k hits, from 1.")] = 1,
     modality: Annotated[str | None, typer.Option("--modality", help="Only text, image, audio, video or pdf.")] = None,
-    where: Annotated[list[str] | None, typer.Option("--where", help="Only hits with KEY=VALUE. Repeatable.")] = None,
+    where: Annotated[
+        list[str] | None, typer.Option("--where", help="Only hits with KEY=VALUE, KEY>=VALUE, KEY<=VALUE, KEY^=PREFIX.")
+    ] = None,
+    group: Annotated[str | None, typer.Option("--group", help="`file`: one hit a file.")] = None,
+    collapse: Annotated[bool, typer.Option("--collapse", help="Near-duplicates under the best of them.")] = False,
+    rank: Annotated[str, typer.Option("--rank", help="`confidence`, or `cosine`: the raw score.")] = "confidence",
+    words: Annotated[bool, typer.Option("--words/--no-words", help="Also look for the query's words.")] = True,
     open_first: Annotated[bool, typer.Option("--open", help="Open the first hit with the system's viewer.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -34,34 +54,54 @@ def command(
     from onesense.types import Content
 
     parts = input_parts(ctx)
-    if not parts:
-        raise InvalidInput("nothing to look for: give text with -t or a file with -f")
+    if not parts and not (like or plus or plus_file):
+        raise InvalidInput("nothing to look for: give text with -t, a file with -f, or --like")
+    options: dict[str, Any] = {
+        "like": like or (),
+        "plus": [*(plus or ()), *(plus_file or ())],
+        "minus": [*(minus or ()), *(minus_file or ())],
+        "offset": (page - 1) * k,
+        "group": group,
+        "collapse": collapse,
+        "rank": rank,
+        "words": words,
+    }
     wanted = parse_where(where or [])
+    query = Content(*parts) if parts else None
     with Collection.open(collection, create=False, preload=True) as opened:
-        hits = opened.search(Content(*parts), k=k, modality=modality, where=wanted or None)
+        found = opened.search(query, k=k, modality=modality, where=wanted or None, **options)
     if as_json:
-        print_json({"collection": str(collection), "hits": [hit.to_dict() for hit in hits]})
+        print_json({"collection": str(collection), "page": page} | found.to_dict())
     else:
-        print_hits(hits)
-    if not hits:
+        print_result(found, page, first=1 + (page - 1) * k)
+    if not found:
         raise typer.Exit(ExitCode.NOTHING_FOUND)
     if open_first:
-        open_hit(hits[0])
+        open_hit(found[0])
 
 
-def parse_where(pairs: Sequence[str]) -> dict[str, Any]:
-    """`KEY=VALUE` pairs as a filter; numbers, true and false are read as such, a key given twice means any of both.
+def parse_where(conditions: Sequence[str]) -> dict[str, Any]:
+    """`KEY=VALUE`, `KEY>=VALUE`, `KEY<=VALUE` and `KEY^=PREFIX` as a filter.
+
+    Numbers, true and false are read as such; a key with `=` given twice means any of both.
 
     Raises:
-        InvalidInput: a pair has no `=` or no key.
+        InvalidInput: a condition has no sign or no key, or a key has both values and bounds.
     """
-    found: dict[str, list[Any]] = {}
-    for pair in pairs:
-        key, sign, value = pair.partition("=")
-        if not (key.strip() and sign):
-            raise InvalidInput(f"--where {pair!r} is not KEY=VALUE, such as --where album=lisbon")
-        found.setdefault(key.strip(), []).append(_plain_value(value))
-    return {key: values[0] if len(values) == 1 else values for key, values in found.items()}
+    equal: dict[str, list[Any]] = {}
+    bounds: dict[str, dict[str, Any]] = {}
+    for condition in conditions:
+        match = _CONDITION.fullmatch(condition)
+        if match is None:
+            raise InvalidInput(f"--where {condition!r} is not KEY=VALUE, such as --where album=lisbon or 'width>=640'")
+        key, sign, value = match[1], match[2], match[3]
+        if sign == "=":
+            equal.setdefault(key, []).append(_plain_value(value))
+        else:
+            bounds.setdefault(key, {})[_OPERATORS[sign]] = value if sign == "^=" else _plain_value(value)
+    if both := sorted(set(equal) & set(bounds)):
+        raise InvalidInput(f"--where gives `{both[0]}` a value and a bound: only one of them can be meant")
+    return {key: values[0] if len(values) == 1 else values for key, values in equal.items()} | bounds
 
 
 def _plain_value(text: str) -> Any:
@@ -72,18 +112,39 @@ def _plain_value(text: str) -> Any:
     return text if isinstance(value, (list, dict)) or value is None else value
 
 
-def print_hits(hits: Sequence[Hit]) -> None:
-    """Hits as a table, best first."""
-    from .screen import clip, print_table
-
-    if not hits:
-        print("nothing found")
+def print_result(found: SearchResult, page: int, first: int = 1) -> None:
+    """Hits as a table, best first, and what may be said of them together."""
+    if not found:
+        print("nothing found" if page == 1 else f"there is no page {page}")
         return
-    rows = [
-        (n, f"{hit.score:.3f}", hit.modality, f"{short_path(hit.path)} {hit.locator}".strip(), clip(hit.preview, 60))
-        for n, hit in enumerate(hits, start=1)
-    ]
-    print_table(("", "score", "modality", "where", "what"), rows)
+    if found.is_confident is False:
+        print("no confident match; the nearest are:")
+    print_hits(found.hits, first)
+    if found.next_offset is not None:
+        print(f"more: --page {page + 1}")
+
+
+def print_hits(hits: Sequence[Hit], first: int = 1) -> None:
+    """Hits as a table, best first, numbered from `first`; segments of a file below it."""
+    from .screen import print_table
+
+    rows: list[tuple[object, ...]] = []
+    for n, hit in enumerate(hits, start=first):
+        rows.append((n, *_cells(hit), f"{short_path(hit.path)} {hit.locator}".strip(), _what(hit)))
+        rows += [("", *_cells(part), f"  {part.locator}", _what(part)) for part in hit.segments[1:]]
+    print_table(("", "sure", "score", "modality", "where", "what"), rows)
+
+
+def _cells(hit: Hit) -> tuple[str, str, str]:
+    sure = "" if hit.confidence is None else f"{hit.confidence:.0%}"
+    return sure, f"{hit.score:.3f}", hit.modality
+
+
+def _what(hit: Hit) -> str:
+    from .screen import clip
+
+    same = f" (+{len(hit.duplicates)} alike)" if hit.duplicates else ""
+    return clip(hit.preview, 60) + same
 
 
 def short_path(path: str) -> str:

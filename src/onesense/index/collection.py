@@ -18,7 +18,7 @@ from onesense.errors import InvalidInput, NotFound, OnesenseError
 from onesense.types import Array, Backend, Hit, Payload, SearchResult, Store, StoreSpec, Task, Where
 
 from . import places, search, sources
-from .calibrate import Calibration, Calibrator
+from .calibrate import Calibration, Calibrator, query_task
 from .ingest import Ingest, Progress, Report
 from .places import Mark
 from .query import Ask, Options, aim
@@ -136,6 +136,7 @@ class Collection:
             roots = [root for root in roots if not _is_pruned_away(ingest, root)]
         n_total = len(records) + sum(1 for _ in self._files(roots))
         ingest.run(chain(self._files(roots), self._records(records)), n_total)
+        self._calibrator.current()  # while the model is warm; drawn anew only when enough has changed
         ingest.report.seconds = time.perf_counter() - start_s
         return ingest.report
 
@@ -212,6 +213,10 @@ class Collection:
     def vectors(self, ids: Sequence[str]) -> Array:
         """Float32 [n, d] of these segments, in order. Raises NotFound for an id that is not there."""
         return self._store.vectors(ids)
+
+    def embed(self, contents: Any) -> Array:
+        """Float32 [n, d] unit vectors of contents as a query of this collection is embedded, see `Embedder.embed`."""
+        return self._embedder.embed(contents, self.info.dim, query_task(self._store))
 
     def close(self) -> None:
         """Release the store and the threads of the embedder. Calling it twice is fine."""

@@ -15,6 +15,7 @@ from onesense.types import Array, Hit, Locator
 SAME = 0.97
 """Cosine of two hits of one modality from which they count as near-duplicates (bench/RESULTS.md)."""
 SEGMENTS = 5  # shown of a file
+JOINED = 0.5  # of the best one's confidence that a neighbour needs to be joined to it
 TOUCH_S = 1.0  # between two stretches that are joined: windows overlap or follow each other
 
 
@@ -64,12 +65,20 @@ def stretches(segments: Sequence[Hit]) -> list[Hit]:
     """Segments of one file, best first, those whose seconds touch joined into the best of them."""
     out: list[Hit] = []
     for hit in segments:
-        at = next((i for i, other in enumerate(out) if _touch(other.locator, hit.locator)), None)
+        near = (i for i, other in enumerate(out) if _touch(other.locator, hit.locator) and _speaks_with(other, hit))
+        at = next(near, None)
         if at is None:
             out.append(hit)
         else:
             out[at] = dataclasses.replace(out[at], locator=_joined(out[at].locator, hit.locator))
     return out
+
+
+def _speaks_with(best: Hit, other: Hit) -> bool:
+    """Whether a neighbour is part of what was found, and not merely beside it."""
+    if best.confidence is None or other.confidence is None:
+        return other.score >= JOINED * best.score
+    return other.confidence >= JOINED * best.confidence
 
 
 def _touch(a: Locator, b: Locator) -> bool:
