@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from onesense.errors import InvalidInput
+from onesense.errors import InvalidInput, NotFound
 
 from .verb import DEFAULT_MODEL, Json
 
@@ -46,6 +46,8 @@ def command(
     cache_items: Annotated[int, Option(min=0, help="Vectors kept in memory; 0 keeps none.")] = 4_096,
     cache: Annotated[Path | None, Option(help="File of vectors that outlive the server.")] = None,
     data_dir: Annotated[Path | None, Option(help="Folder of uploads and batches.")] = None,
+    collection: Annotated[list[Path] | None, Option(help="Collection to show in the Studio.")] = None,
+    media_root: Annotated[list[Path] | None, Option(help="Folder that may be indexed over HTTP.")] = None,
     public_url: Annotated[str | None, Option(help="Address that clients see, behind a proxy.")] = None,
     tls_cert: Annotated[Path | None, Option(help="Certificate, PEM.")] = None,
     tls_key: Annotated[Path | None, Option(help="Private key of the certificate, PEM.")] = None,
@@ -77,6 +79,8 @@ def command(
         decoders=decoders,
         cache_items=cache_items,
         cache_path=cache,
+        collections=_existing(collection or []),
+        media_roots=_existing(media_root or []),
         public_url=public_url,
     )
 
@@ -120,6 +124,17 @@ def _limits(given: Sequence[str]) -> ServerLimits:
     return replace(ServerLimits(), **changed)
 
 
+def _existing(paths: Sequence[Path]) -> tuple[Path, ...]:
+    """The paths, absolute.
+
+    Raises:
+        NotFound: one leads nowhere.
+    """
+    if missing := [path for path in paths if not path.expanduser().exists()]:
+        raise NotFound(f"`{missing[0]}` does not exist: make a collection with `onesense index FOLDER --to PATH`")
+    return tuple(path.expanduser().absolute() for path in paths)
+
+
 def _keys(path: Path | None, pairs: Sequence[str]) -> tuple[ApiKey, ...]:
     from onesense.server.keyfile import parse_keys, read_keys
 
@@ -142,5 +157,6 @@ def _announce(url: str, settings: Settings, *, as_json: bool) -> None:
         print(json.dumps({"url": url, "names": settings.names}), flush=True)
         return
     print(f"onesense serves {', '.join(settings.models)} at {url}", file=sys.stderr)
+    print(f"  Studio: {url}/", file=sys.stderr)
     print(f'  google-genai: Client(api_key="any", http_options={{"base_url": "{url}"}})', file=sys.stderr)
     print(f"  names: {', '.join(settings.names)}; API: {url}/openapi.json; stop: Ctrl-C", file=sys.stderr)

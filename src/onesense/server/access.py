@@ -15,10 +15,11 @@ from onesense.errors import BadKey, Busy, InvalidInput, MissingKey, PermissionDe
 
 ANONYMOUS = "anonymous"  # the name of everybody where there are no keys
 
-OPEN_PATHS = frozenset({"/healthz", "/readyz"})
-"""Answered without a key: a load balancer has none."""
-OPEN_PREFIXES = ("/upload-session/",)
-"""Answered without a key: the secret in the address is the credential (google-genai sends no key here)."""
+OPEN_PATHS = frozenset({"/", "/healthz", "/readyz"})
+"""Answered without a key: a load balancer has none, and the Studio asks a person for it."""
+OPEN_PREFIXES = ("/upload-session/", "/studio/")
+"""Answered without a key: an upload's secret address is the credential (google-genai sends no key here), and the
+Studio's own files are no secret."""
 
 _MIN_SECRET = 8  # characters; shorter ones are guessed
 

@@ -35,7 +35,10 @@ from .metrics import Metrics
 from .settings import Settings
 from .sources import NoSources
 
-ROOMS = ("gemini", "vertex", "openai", "cohere", "files", "batches", "models", "health")
+ROOMS = (
+    *("gemini", "vertex", "openai", "cohere", "files", "batches", "models", "health"),
+    *("collections", "collections_media", "collections_jobs", "collections_space", "studio"),
+)
 """Modules of this folder with a `router`, in the order in which their routes are tried."""
 
 _WORDS = {404: "NOT_FOUND", 405: "UNIMPLEMENTED", 400: "INVALID_ARGUMENT", 413: "INVALID_ARGUMENT"}

@@ -1,4 +1,4 @@
-"""Whose API a request speaks, and how an error is told in it: Google's, OpenAI's or Cohere's shape, chosen by path."""
+"""Whose API a request speaks, and how an error is told in it: Google's, OpenAI's, Cohere's or our own, by its path."""
 
 from __future__ import annotations
 
@@ -43,6 +43,7 @@ class Dialect(StrEnum):
     GOOGLE = "google"
     OPENAI = "openai"
     COHERE = "cohere"
+    ONESENSE = "onesense"
 
 
 _OPENAI = re.compile(r"/v1/embeddings$|.*/openai(/|$)")
@@ -61,6 +62,8 @@ def dialect_of(path: str, headers: Mapping[str, str], query: str = "") -> Dialec
         headers: by lower-case name.
         query: behind the `?`.
     """
+    if path.startswith("/api/"):
+        return Dialect.ONESENSE
     if _OPENAI.match(path):
         return Dialect.OPENAI
     if _COHERE.match(path):
@@ -104,7 +107,9 @@ def google_error(code: int, status: str, message: str, details: list[dict[str, A
 
 
 def plain_error(dialect: Dialect, status: int, message: str, code: str) -> dict[str, Any]:
-    """OpenAI's or Cohere's shape."""
+    """OpenAI's, Cohere's or our own shape."""
+    if dialect is Dialect.ONESENSE:
+        return {"error": {"code": code, "message": message, "status": status}}
     if dialect is Dialect.COHERE:
         return {"id": str(uuid.uuid4()), "message": message}
     kinds = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 429: "rate_limit_error"}

@@ -42,6 +42,7 @@ _ERRORS = {
     Dialect.GOOGLE: _object(error=_object(code={"type": "integer"}, message=_TEXT, status=_TEXT)),
     Dialect.OPENAI: _object(error=_object(message=_TEXT, type=_TEXT, param={"type": ["string", "null"]}, code=_TEXT)),
     Dialect.COHERE: _object(message=_TEXT),
+    Dialect.ONESENSE: _object(error=_object(code=_TEXT, message=_TEXT, status={"type": "integer"})),
 }
 
 

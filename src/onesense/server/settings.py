@@ -41,6 +41,8 @@ class ServerLimits:
     """Memory that reading it may take, in a process of its own."""
     requests_per_min: int | None = None
     """Of each key, or of everybody where there are no keys; a key may have its own."""
+    max_preview_bytes: int = 1_024 * MIB
+    """Thumbnails, outlines of sounds and clips that are kept on disk."""
     shutdown_s: float = 30.0
     """Seconds that requests in flight get when the server is told to stop."""
 
@@ -88,6 +90,10 @@ class Settings:
     """Vectors kept in memory, 12 KB each; 0 keeps none."""
     cache_path: Path | None = None
     """SQLite file in which vectors survive a restart."""
+    collections: tuple[Path, ...] = ()
+    """Collections that the Studio and `/api` show from the start, wherever they are."""
+    media_roots: tuple[Path, ...] = ()
+    """Folders of this machine that may be indexed over HTTP; when empty, any on a loopback address, else none."""
     public_url: str | None = None
     """The address that clients see, where a proxy stands before the server; upload addresses are made of it."""
 
