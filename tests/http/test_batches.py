@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,40 +21,18 @@ from google.genai import types
 
 import media_samples
 from onesense import Content, Embedder, Part
-from onesense.server.access import ApiKey
 from onesense.server.batchstore import BatchRow, BatchStore, NewBatch
-from running_server import running
+from running_server import BOB, error_of, running
 
 pytestmark = pytest.mark.filterwarnings("ignore:batches.create_embeddings")  # the SDK calls its own method experimental
 
-KEYS = (ApiKey.of("ann", "ann-secret"), ApiKey.of("bob", "bob-secret"))
-ANN, BOB = {"x-goog-api-key": "ann-secret"}, {"x-goog-api-key": "bob-secret"}
 DONE = {"JOB_STATE_SUCCEEDED", "JOB_STATE_FAILED", "JOB_STATE_CANCELLED", "JOB_STATE_EXPIRED"}
 WAIT_S = 60.0
 
 
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with running(tmp_path_factory.mktemp("server"), keys=KEYS) as address:
-        yield address
-
-
-@pytest.fixture(scope="module")
-def http(base: str) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=base, headers=ANN, timeout=30, trust_env=False) as client:
-        yield client
-
-
-@pytest.fixture(scope="module")
-def google(base: str) -> Iterator[genai.Client]:
-    with genai.Client(api_key="ann-secret", http_options={"base_url": base}) as client:
-        yield client
-
-
-@pytest.fixture(scope="module")
-def embedder() -> Iterator[Embedder]:
-    with Embedder("tiny") as opened:
-        yield opened
+@pytest.fixture
+def http(ann: httpx.Client) -> httpx.Client:
+    return ann
 
 
 def wait(google: genai.Client, name: str) -> types.BatchJob:
@@ -90,13 +67,6 @@ def text(content: str, **fields: Any) -> dict[str, Any]:
 def upload(http: httpx.Client, lines: list[str]) -> str:
     body = "\n".join(lines).encode()
     return http.post("/upload/v1/files?uploadType=media", content=body).json()["file"]["name"]
-
-
-def error_of(answer: httpx.Response, status: int, word: str) -> str:
-    assert answer.status_code == status, answer.text
-    error = answer.json()["error"]
-    assert (error["code"], error["status"]) == (status, word)
-    return error["message"]
 
 
 # --- google-genai -----------------------------------------------------------------------------------------------------

@@ -14,19 +14,12 @@ import pytest
 import media_samples
 from onesense import Content, Embedder, Part
 from onesense.server import compact
-from onesense.server.access import ApiKey
-from running_server import running
+from running_server import PLAIN
 
 TEXTS = ["a cat purring", "the price of steel"]
 PNG = media_samples.picture("PNG")
 URI = f"data:image/png;base64,{base64.b64encode(PNG).decode()}"
 TYPES = ["float", "int8", "uint8", "binary", "ubinary", "base64"]
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with running(tmp_path_factory.mktemp("server"), keys=(ApiKey.of("ann", "ann-secret"),)) as address:
-        yield address
 
 
 @pytest.fixture(scope="module")
@@ -40,17 +33,9 @@ def client(base: str, wire: httpx.Client) -> cohere.ClientV2:
     return cohere.ClientV2(api_key="ann-secret", base_url=base, httpx_client=wire)
 
 
-@pytest.fixture(scope="module")
-def http(base: str) -> Iterator[httpx.Client]:
-    headers = {"Authorization": "Bearer ann-secret"}
-    with httpx.Client(base_url=base, headers=headers, timeout=30, trust_env=False) as opened:
-        yield opened
-
-
-@pytest.fixture(scope="module")
-def embedder() -> Iterator[Embedder]:
-    with Embedder("tiny") as opened:
-        yield opened
+@pytest.fixture
+def http(ann: httpx.Client) -> httpx.Client:
+    return ann
 
 
 def post(http: httpx.Client, **body: Any) -> httpx.Response:
@@ -210,5 +195,5 @@ def test_bodies_that_are_no_json_object(http: httpx.Client, content: bytes) -> N
     refused(http.post("/v2/embed", content=content))
 
 
-def test_no_key(http: httpx.Client) -> None:
-    refused(http.post("/v2/embed", json={}, headers={"Authorization": ""}), 401)
+def test_no_key(base: str) -> None:
+    refused(PLAIN.post(f"{base}/v2/embed", json={}), 401)

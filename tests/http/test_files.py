@@ -20,13 +20,9 @@ from google.genai import errors as genai_errors
 
 import media_samples
 from onesense import Content, Embedder, Part
-from onesense.server.access import ApiKey
 from onesense.server.settings import ServerLimits, UrlFetching
-from running_server import running
+from running_server import ANN, BOB, KEYS, PLAIN, error_of, running
 
-ANN, BOB = {"x-goog-api-key": "ann-secret"}, {"x-goog-api-key": "bob-secret"}
-KEYS = (ApiKey.of("ann", "ann-secret"), ApiKey.of("bob", "bob-secret"))
-NOBODY = httpx.Client(timeout=30, trust_env=False, verify=False)  # loopback only, no TLS; a shared one saves seconds
 LIMITS = ServerLimits(max_file_bytes=20_000_000, max_stored_bytes=60_000_000)
 
 
@@ -39,12 +35,6 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def base(data_dir: Path) -> Iterator[str]:
     with running(data_dir, keys=KEYS, limits=LIMITS) as address:
         yield address
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _hang_up() -> Iterator[None]:
-    yield
-    NOBODY.close()
 
 
 @pytest.fixture(scope="module")
@@ -71,15 +61,7 @@ def send(url: str, command: str, body: bytes = b"", offset: int | None = None) -
     """A request to an upload session, as google-genai sends it: without any key."""
     headers = {"X-Goog-Upload-Command": command, "content-type": "application/json"}
     headers |= {} if offset is None else {"X-Goog-Upload-Offset": str(offset)}
-    return NOBODY.post(url, headers=headers, content=body)
-
-
-def error_of(answer: httpx.Response, status: int, word: str) -> str:
-    assert answer.status_code == status, answer.text
-    error = answer.json()["error"]
-    assert (error["code"], error["status"]) == (status, word)
-    assert "Traceback" not in answer.text
-    return error["message"]
+    return PLAIN.post(url, headers=headers, content=body)
 
 
 def n_files(data_dir: Path) -> int:
@@ -289,7 +271,7 @@ def test_an_unknown_command_is_refused(http: httpx.Client, command: str) -> None
 @pytest.mark.parametrize("offset", ["-1", "x", "1.5", "٣"])
 def test_a_malformed_offset_is_refused(http: httpx.Client, offset: str) -> None:
     headers = {"X-Goog-Upload-Command": "upload", "X-Goog-Upload-Offset": offset.encode()}
-    answer = NOBODY.post(start(http), headers=headers, content=b"x")
+    answer = PLAIN.post(start(http), headers=headers, content=b"x")
     assert "number of bytes" in error_of(answer, 400, "INVALID_ARGUMENT")
 
 

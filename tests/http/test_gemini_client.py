@@ -24,7 +24,7 @@ def client_of(url: str, **options: Any) -> genai.Client:
     return genai.Client(api_key="any key", http_options=types.HttpOptions(base_url=url, **options))
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def client(url: str) -> Iterator[genai.Client]:
     with client_of(url) as made:
         yield made
@@ -219,16 +219,12 @@ def test_any_version_word(url: str, version: str) -> None:
         assert made.models.get(model=MODEL).name == f"models/{MODEL}"
 
 
-def test_keys(tmp_path: Any) -> None:
-    from onesense.server.access import ApiKey
-
-    keys = (ApiKey.of("alice", "alice's secret"), ApiKey.of("bob", "bob's own secret"))
-    with running(tmp_path, keys=keys) as address:
-        for secret in ("alice's secret", "bob's own secret"):
-            with genai.Client(api_key=secret, http_options={"base_url": address}) as made:
-                assert made.models.embed_content(model=MODEL, contents="x").embeddings
-        with client_of(address) as made, pytest.raises(errors.ClientError, match="API key not valid") as caught:
-            made.models.embed_content(model=MODEL, contents="x")
+def test_keys(base: str) -> None:
+    for secret in ("ann-secret", "bob-secret"):
+        with genai.Client(api_key=secret, http_options={"base_url": base}) as made:
+            assert made.models.embed_content(model=MODEL, contents="x").embeddings
+    with client_of(base) as made, pytest.raises(errors.ClientError, match="API key not valid") as caught:
+        made.models.embed_content(model=MODEL, contents="x")
     assert (caught.value.code, caught.value.status) == (400, "INVALID_ARGUMENT")
     assert caught.value.details["error"]["details"][0]["reason"] == "API_KEY_INVALID"
 
@@ -254,7 +250,7 @@ def test_a_limited_key_is_told_when_to_come_back_and_the_sdk_retries(tmp_path: A
 # --- Vertex ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def vertex(url: str) -> Iterator[genai.Client]:
     """Express mode: Vertex's paths and bodies, with a key."""
     with genai.Client(vertexai=True, api_key="any key", http_options={"base_url": url}) as made:

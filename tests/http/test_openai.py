@@ -15,20 +15,13 @@ import pytest
 
 import media_samples
 from onesense import Content, Embedder, Part
-from onesense.server.access import ApiKey
 from onesense.server.openai_tokens import TokenTable
-from running_server import running
+from running_server import PLAIN, running
 
 TEXTS = ["a cat purring", "the price of steel"]
 PNG = media_samples.picture("PNG")
 URI = f"data:image/png;base64,{base64.b64encode(PNG).decode()}"
 WAV = media_samples.sound("wav", media_samples.tone(0.5))
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with running(tmp_path_factory.mktemp("server"), keys=(ApiKey.of("ann", "ann-secret"),)) as address:
-        yield address
 
 
 @pytest.fixture(scope="module", params=["/v1", "/v1beta/openai"])
@@ -37,17 +30,9 @@ def client(base: str, request: pytest.FixtureRequest) -> Iterator[openai.OpenAI]
         yield opened
 
 
-@pytest.fixture(scope="module")
-def http(base: str) -> Iterator[httpx.Client]:
-    headers = {"Authorization": "Bearer ann-secret"}
-    with httpx.Client(base_url=base, headers=headers, timeout=30, trust_env=False) as opened:
-        yield opened
-
-
-@pytest.fixture(scope="module")
-def embedder() -> Iterator[Embedder]:
-    with Embedder("tiny") as opened:
-        yield opened
+@pytest.fixture
+def http(ann: httpx.Client) -> httpx.Client:
+    return ann
 
 
 def vectors(answer: Any) -> np.ndarray:
@@ -201,6 +186,6 @@ def test_bodies_that_are_no_json_object(http: httpx.Client, content: bytes) -> N
     refused(http.post("/v1beta/openai/embeddings", content=content))
 
 
-def test_no_key(http: httpx.Client) -> None:
-    answer = http.post("/v1/embeddings", json={"model": "tiny", "input": "x"}, headers={"Authorization": ""})
+def test_no_key(base: str) -> None:
+    answer = PLAIN.post(f"{base}/v1/embeddings", json={"model": "tiny", "input": "x"})
     assert refused(answer, 401)["type"] == "authentication_error"
