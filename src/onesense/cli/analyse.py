@@ -35,7 +35,7 @@ def command(
     collection: Annotated[Path, typer.Argument(help="The collection to look into.")] = Path(DEFAULT_COLLECTION),
     n: Annotated[int | None, typer.Option("-n", min=1, help="Clusters to make, or outliers to show.")] = None,
     threshold: Annotated[
-        float | None, typer.Option("--threshold", help="Cosine from which two are duplicates, 0.97 by default.")
+        float | None, typer.Option("--threshold", help="Cosine from which two are duplicates, 0.95 by default.")
     ] = None,
     label: Annotated[list[str] | None, typer.Option("--label", help="A label, by its name. Repeatable.")] = None,
     example: Annotated[

@@ -144,7 +144,7 @@ def measure(store: Store, embed: Callable[[Sequence[str]], Array]) -> Calibratio
     texts = [set(words.of_payload(payload).split()) for payload in _payloads(store, sample)]
     holds = Counter(word for text in texts for word in text)
     common = {word: n for word, n in sorted(holds.items()) if n >= max(2, COMMON * len(texts))}
-    return Calibration(counts, sample, _pairs(vectors, _neutral(embed)), len(texts), common, vectors)
+    return Calibration(counts, sample, pairs(vectors, _neutral(embed)), len(texts), common, vectors)
 
 
 def _payloads(store: Store, sample: Mapping[str, Sequence[str]]) -> list[Mapping[str, Any]]:
@@ -161,7 +161,7 @@ def _neutral(embed: Callable[[Sequence[str]], Array]) -> Array | None:
         return None
 
 
-def _pairs(vectors: Mapping[str, Array], neutral: Array | None) -> dict[str, Spread]:
+def pairs(vectors: Mapping[str, Array], neutral: Array | None) -> dict[str, Spread]:
     """Spread of the scores of each modality with each: text asks with neutral queries, media with their own rows."""
     asking = {name: rows for name, rows in vectors.items() if name != "text"}
     if neutral is not None:

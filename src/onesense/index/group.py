@@ -12,7 +12,7 @@ import numpy as np
 
 from onesense.types import Array, Hit, Locator
 
-SAME = 0.97
+SAME = 0.95
 """Cosine of two hits of one modality from which they count as near-duplicates (bench/RESULTS.md)."""
 SEGMENTS = 5  # shown of a file
 JOINED = 0.5  # of the best one's confidence that a neighbour needs to be joined to it

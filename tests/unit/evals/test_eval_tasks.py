@@ -29,7 +29,7 @@ def test_a_task_says_what_it_is(name, packs):
         assert pack in packs.names() or packs.shards(pack)
 
 
-@pytest.mark.parametrize("name", sorted({*task_names()} - {"composed", "motion"}))
+@pytest.mark.parametrize("name", sorted({*task_names()} - {"composed", "confidence", "motion"}))
 def test_the_oracle_is_perfect(name, oracle, packs):
     for result in run(name, oracle, packs):
         if SCAN in result.name or (name == "matryoshka" and not result.name.startswith("256")):
@@ -38,7 +38,7 @@ def test_the_oracle_is_perfect(name, oracle, packs):
         assert result.value == pytest.approx(expected), result
 
 
-@pytest.mark.parametrize("name", sorted({*task_names()} - {"matryoshka", "motion"}))
+@pytest.mark.parametrize("name", sorted({*task_names()} - {"confidence", "matryoshka", "motion"}))
 def test_the_guesser_is_near_chance(name, guesser, packs):
     checked = 0
     for result in run(name, guesser, packs):
@@ -52,6 +52,15 @@ def test_the_guesser_is_near_chance(name, guesser, packs):
     assert checked
 
 
+def test_confidence_tells_the_oracle_from_the_guesser(oracle, guesser, packs):
+    sure = {(r.name, r.metric): r.value for r in run("confidence", oracle, packs)}
+    guessed = {(r.name, r.metric): r.value for r in run("confidence", guesser, packs)}
+    assert sure[("first hit: right from wrong", "AUC")] > 0.98
+    assert guessed[("first hit: right from wrong", "AUC")] < 0.85
+    verdict = ('"no confident match": the first hit is wrong', "precision")
+    assert sure[verdict] == 1.0
+
+
 @pytest.mark.parametrize("name", ["composed", "sounds"])
 def test_what_is_drawn_at_random_does_not_change_between_runs(name, guesser, packs):
     assert [r.to_dict() for r in run(name, guesser, packs)] == [r.to_dict() for r in run(name, guesser, packs)]
@@ -60,7 +69,7 @@ def test_what_is_drawn_at_random_does_not_change_between_runs(name, guesser, pac
 @pytest.mark.parametrize("name", task_names())
 def test_a_limit_is_kept(name, oracle, packs):
     for result in run(name, oracle, packs, Scope(limit=5, dims=(64,))):
-        if name not in ("matryoshka", "motion") and "synthetic" not in result.name:
+        if name not in ("matryoshka", "motion", "confidence") and "synthetic" not in result.name:
             assert result.n <= 5 * 4, result  # at most four languages of five items
 
 
