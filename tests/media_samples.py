@@ -121,6 +121,20 @@ def video(kind: str, seconds: float, *, with_sound=True, sound_s=None, fps=5, tu
     return stream.getvalue()
 
 
+def shots(scenes: list[tuple[int, tuple[int, int, int]]]) -> bytes:
+    """A silent MP4 of scenes of one colour: seconds and RGB of each."""
+    stream = io.BytesIO()
+    with av.open(stream, "w", format="mp4") as out:
+        track = out.add_stream("libx264", rate=5)
+        track.width, track.height, track.pix_fmt = 64, 48, "yuv420p"
+        for seconds, colour in scenes:
+            for _ in range(5 * seconds):
+                pixels = np.full((48, 64, 3), colour, np.uint8)
+                out.mux(track.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        out.mux(track.encode(None))
+    return stream.getvalue()
+
+
 def pdf(texts: list[str], *, password: str | None = None, media_box: str = "0 0 300 400") -> bytes:
     """A PDF with one line of Helvetica a page, and with `password` encrypted by RC4 of 40 bits (ISO 32000-1, 7.6)."""
     kids = " ".join(f"{4 + 2 * n} 0 R" for n in range(len(texts)))

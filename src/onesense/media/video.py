@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,9 @@ FPS = 1.0  # frames per second unless the part says otherwise, as Gemini Embeddi
 MAX_FPS = 24.0
 SHORT_SIDE = 320  # px; models read 224 to 260 of it
 WINDOW_S = 8.0
+REACH_S = 4.0  # a change of shot this near to the border is taken
+OVERLAP_S = 1.0  # where the shot does not change, so that what happens on the border is whole in one of the two windows
+SHOT = 0.15  # mean change of a sampled frame's thumbnail, 0..1; motion within a shot stays below 0.1
 MIN_TAIL_S = 2.0  # a shorter rest joins the window before it
 
 
@@ -33,9 +37,16 @@ class _Window:
     samples: Array
     """float32 [S]."""
 
+    @property
+    def end_s(self) -> float:
+        return self.start_s + self.duration_s
+
     def __add__(self, after: _Window) -> _Window:
-        samples = np.concatenate([self.samples, after.samples])
-        return _Window(self.start_s, self.duration_s + after.duration_s, self.frames + after.frames, samples)
+        """Both as one; what they share comes once."""
+        frames = tuple(frame for frame in after.frames if frame[0] >= self.end_s)
+        new = after.samples[round((self.end_s - after.start_s) * SAMPLE_RATE_HZ) :]
+        samples = np.concatenate([self.samples, new])
+        return _Window(self.start_s, after.end_s - self.start_s, self.frames + frames, samples)
 
 
 class VideoModality:
@@ -88,7 +99,9 @@ class VideoModality:
         return _video(_Window(start_s, max(duration_s or 0.0, shown_s), tuple(frames), samples))
 
     def segments(self, source: bytes | Path, limits: Limits = LIMITS) -> Iterator[Segment]:
-        """Windows of 8 s at one frame a second; a rest below 2 s joins the window before it.
+        """Windows of about 8 s at one frame a second, cut where the shot changes, else overlapping by a second.
+
+        A rest below 2 s joins the window before it.
 
         Pictures and sound are decoded once each, side by side, so memory does not grow with the length of the file.
 
@@ -98,7 +111,7 @@ class VideoModality:
         """
         held: _Window | None = None
         for window in _windows(source, limits):
-            if held is not None and window.duration_s < MIN_TAIL_S:
+            if held is not None and window.end_s - held.end_s < MIN_TAIL_S:
                 held = held + window
                 continue
             if held is not None:
@@ -153,28 +166,57 @@ def _sampled(source: bytes | Path, part: Part, limits: Limits) -> list[tuple[flo
 
 
 def _windows(source: bytes | Path, limits: Limits) -> Iterator[_Window]:
-    """Frames and sound of [0, 8), [8, 16), … seconds. Where no new frame comes, the last one is still seen."""
+    """Frames and sound of stretches of about 8 s. Where no new frame comes, the last one is still seen."""
     whole_s = _av.probe(source).duration_s
     pictures = _av.frames(source, (0.0, float("inf")), FPS, SHORT_SIDE, limits)
     reader = Reader(_av.sound(source, 0.0, float("inf"), limits))
     start_s, due = 0.0, next(pictures, None)
+    held: list[tuple[float, Array]] = []
+    samples: Array = np.zeros(0, np.float32)
     last = due
     while last is not None:
-        frames = []
-        while due is not None and due[0] < start_s + WINDOW_S:
-            frames.append(due)
-            last, due = due, next(pictures, None)
-        samples = reader.take(round(WINDOW_S * SAMPLE_RATE_HZ))
-        if not frames and not len(samples):
-            if due is None:
+        while due is not None and due[0] < start_s + WINDOW_S + REACH_S:
+            held.append(due)
+            due = next(pictures, None)
+        border_s, is_cut = _border(held, start_s)
+        wanted = round((border_s - start_s) * SAMPLE_RATE_HZ)
+        samples = np.concatenate([samples, reader.take(max(0, wanted - len(samples)))])
+        heard = samples[:wanted]
+        frames = [frame for frame in held if frame[0] < border_s]
+        is_more = due is not None or len(frames) < len(held)
+        if not frames and not len(heard):
+            if not is_more:
                 return
-            start_s = due[0] // WINDOW_S * WINDOW_S  # a gap in both
+            start_s = (held[0] if held else due or last)[0] // WINDOW_S * WINDOW_S  # a gap in both
             continue
+        last = frames[-1] if frames else last
         shown = tuple(frames) or ((start_s, last[1]),)
-        seen_s = max(len(samples) / SAMPLE_RATE_HZ, shown[-1][0] - start_s)
-        rest_s = WINDOW_S if due is not None else (whole_s or 0.0) - start_s
-        yield _Window(start_s, min(WINDOW_S, max(rest_s, seen_s)), shown, samples)
-        start_s += WINDOW_S
+        seen_s = max(len(heard) / SAMPLE_RATE_HZ, shown[-1][0] - start_s)
+        rest_s = border_s - start_s if is_more else (whole_s or 0.0) - start_s
+        yield _Window(start_s, min(border_s - start_s, max(rest_s, seen_s)), shown, heard)
+        step_s = border_s - start_s - (OVERLAP_S if is_more and not is_cut else 0.0)
+        start_s += step_s
+        held = [frame for frame in held if frame[0] >= start_s]
+        samples = samples[round(step_s * SAMPLE_RATE_HZ) :]
+
+
+def _border(frames: list[tuple[float, Array]], start_s: float) -> tuple[float, bool]:
+    """Where to end the window that starts at `start_s`, and whether the shot changes there."""
+    small = [_thumbnail(picture) for _, picture in frames]
+    changes = [(float(np.abs(b - a).mean()), frames[i + 1][0]) for i, (a, b) in enumerate(pairwise(small))]
+    usual = float(np.median([change for change, _ in changes])) if changes else 0.0
+    sharp = [
+        (change, time_s)
+        for change, time_s in changes
+        if change >= max(SHOT, 2 * usual) and abs(time_s - start_s - WINDOW_S) <= REACH_S
+    ]
+    return (max(sharp)[1], True) if sharp else (start_s + WINDOW_S, False)
+
+
+def _thumbnail(picture: Array) -> Array:
+    """float32 [16, 16, 3], 0..1, or smaller: enough to see that the scene is another one."""
+    rows, columns = (max(1, side // 16) for side in picture.shape[:2])
+    return picture[::rows, ::columns][:16, :16].astype(np.float32) / 255.0
 
 
 def _video(window: _Window) -> Video:
