@@ -98,6 +98,13 @@ train-smoke: $(STAMP)dev $(STAMP)train ## Two steps of every training task on ma
 test-http: $(STAMP)dev $(STAMP)demo ## Run the tests that start servers: official clients, conformance page, files, batches
 	$(BIN)/python -m pytest -q tests/http
 
+.PHONY: test-studio
+test-studio: $(STAMP)dev $(STAMP)demo ## Use the Studio in a real browser (needs chromium; fetches axe-core from npm once)
+	$(BIN)/python -c 'import playwright' 2>/dev/null || { \
+	  if command -v uv >/dev/null; then uv pip install --quiet --python $(BIN)/python playwright; \
+	  else $(BIN)/python -m pip install --quiet playwright; fi; }
+	$(BIN)/python -m pytest -q tests/studio
+
 .PHONY: fuzz-http
 fuzz-http: $(STAMP)dev ## Send what our OpenAPI allows, and what it does not (Schemathesis): no answer may be a 5xx
 	$(BIN)/python -m pytest -q -m slow tests/http/test_fuzz.py

@@ -56,6 +56,8 @@ def test_every_error_has_a_shape_in_every_dialect(kind: type[OnesenseError], dia
         assert error["message"] == "what happened"
     elif dialect is OPENAI:
         assert body["error"].keys() == {"message", "type", "param", "code"}
+    elif dialect is Dialect.ONESENSE:
+        assert body == {"error": {"code": kind.code, "message": "what happened", "status": kind.http_status}}
     else:
         assert body == {"id": body["id"], "message": "what happened"}
 

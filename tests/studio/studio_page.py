@@ -1,0 +1,29 @@
+"""What tests do with a page of the Studio."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+EVIL = "<img src=x onerror=window.evil=1>.txt"
+"""A file name that is a trap for who writes names as HTML."""
+
+
+def settled(page: Any) -> None:
+    """Wait until nothing is busy and what fades in is there."""
+    page.wait_for_function("!document.querySelector('[aria-busy=true]')")
+    page.wait_for_load_state("networkidle")
+    page.wait_for_timeout(400)
+
+
+def ask(page: Any, words: str) -> None:
+    """Type a query and wait for its hits."""
+    page.fill(".query-words", words)
+    page.press(".query-words", "Enter")
+    page.wait_for_selector(".results-line")
+    page.wait_for_function("!document.querySelector('[aria-busy=true]')")
+
+
+def names(page: Any) -> list[str]:
+    """File names of the hits, in order."""
+    return [re.sub(r"\s+", " ", text).strip() for text in page.locator(".tile-name").all_inner_texts()]

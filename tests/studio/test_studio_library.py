@@ -1,0 +1,155 @@
+"""Library, space and playground in a real browser."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from studio_page import ask, names, settled
+
+Open = Callable[..., Any]
+
+
+def make(page: Any, name: str) -> None:
+    page.click("text=New collection")
+    page.fill("#collection-name", name)
+    page.click("dialog >> text=Create")
+    page.wait_for_selector(f"h1:has-text('{name}')")
+
+
+def test_uploads_are_indexed_searched_and_deleted(opened: Open, library: Path, tmp_path: Path) -> None:
+    broken, empty = tmp_path / "broken.png", tmp_path / "empty.txt"
+    broken.write_bytes(b"\x89PNG\r\n\x1a\nnothing behind it")
+    empty.write_bytes(b"")
+    page = opened("#/library")
+    make(page, "Einkäufe 買い物")
+    good = [str(library / "library" / "photos" / "coffee.png"), str(library / "library" / "notes" / "bread.md")]
+    page.set_input_files(".add-drop input >> nth=0", [*good, str(broken), str(empty)])
+    page.wait_for_selector(".job.over >> text=2 added")
+    assert "broken.png" in page.locator(".jobs").inner_text()
+    assert "This file is empty" in page.locator(".jobs").inner_text()
+    page.wait_for_selector(".file-list .file >> nth=1")
+    page.click(".nav >> text=Search")
+    ask(page, "a cup of coffee")
+    assert names(page)[0] == "coffee.png"
+    page.click(".nav >> text=Library")
+    page.click("[aria-label='Delete collection']")
+    page.click("dialog .danger")
+    page.wait_for_selector("h1:has-text('Demo')")
+
+
+def test_a_folder_dry_run_failures_and_retry(opened: Open, library: Path) -> None:
+    page = opened("#/library")
+    page.wait_for_selector("h1:has-text('Demo')")
+    page.wait_for_selector("text=1 file could not be indexed")
+    assert "broken.jpg" in page.locator(".failures").inner_text()
+    page.fill("#path", str(library / "library"))
+    page.click("text=Dry run")
+    page.wait_for_selector(".job.over >> text=unchanged")
+    page.click("text=Try again")
+    page.wait_for_selector(".job.over h3:has-text('Trying again')")
+    page.fill("#path", "/no/such/folder")
+    page.click(".add-path [type=submit]")
+    page.wait_for_selector("#toast >> text=/no/such/folder")
+
+
+def test_a_second_tab_sees_the_job_and_may_stop_it(opened: Open, library: Path) -> None:
+    page = opened("#/library")
+    make(page, "Two tabs")
+    page.fill("#path", str(library / "library"))
+    page.click(".add-path [type=submit]")
+    page.wait_for_selector(".job")
+    other = opened("#/library?c=Two+tabs")
+    other.wait_for_selector(".job")
+    other.click(".job >> text=Stop")
+    page.wait_for_selector(".job.over.cancelled")
+    page.click("[aria-label='Delete collection']")
+    page.click("dialog .danger")
+    page.wait_for_selector("h1:has-text('Demo')")
+
+
+def test_an_upload_goes_on_where_the_line_broke(opened: Open, library: Path) -> None:
+    page = opened("#/library")
+    make(page, "Broken line")
+    breaks = {"n": 0}
+
+    def cut(route: Any) -> None:
+        if "upload" in (route.request.headers.get("x-goog-upload-command") or "") and breaks["n"] < 2:
+            breaks["n"] += 1
+            route.abort("connectionreset")
+        else:
+            route.continue_()
+
+    page.route("**/upload-session/**", cut)
+    page.set_input_files(".add-drop input >> nth=0", [str(library / "library" / "sounds" / "dog.wav")])
+    page.wait_for_selector(".job.over >> text=1 added")
+    assert breaks["n"] == 2
+    page.click("[aria-label='Delete collection']")
+    page.click("dialog .danger")
+    page.wait_for_selector("h1:has-text('Demo')")
+
+
+def test_the_map_moves_colours_selects_and_opens(opened: Open) -> None:
+    page = opened("#/space")
+    page.wait_for_selector(".legend li")
+    settled(page)
+    page.click("text=Group")
+    page.wait_for_selector(".legend >> text=Group 1")
+    box = page.locator(".map").bounding_box()
+    page.click("text=Lasso")
+    corners = [(0.02, 0.12), (0.98, 0.12), (0.98, 0.9), (0.02, 0.9)]
+    points = [(box["x"] + box["width"] * x, box["y"] + box["height"] * y) for x, y in corners]
+    page.mouse.move(*points[0])
+    page.mouse.down()
+    for point in points[1:]:
+        page.mouse.move(*point, steps=4)
+    page.mouse.up()
+    page.wait_for_selector(".space-panel >> text=selected")
+    page.click(".space-item >> nth=0")
+    page.wait_for_selector("dialog.detail")
+    page.keyboard.press("Escape")
+    page.click(".space-panel >> text=Search like these")
+    page.wait_for_selector(".results-line")
+    assert page.locator(".chip").count() > 3
+
+
+def test_ten_thousand_points_keep_their_pace(opened: Open) -> None:
+    page = opened("#/search")
+    point = {"locator": {}, "preview": "", "modality": "text"}
+    points = [
+        {"id": f"p{n}", "path": f"/p/{n}.txt", "cluster": n % 8, "x": math.sin(n * 7.1), "y": math.cos(n * 3.3)} | point
+        for n in range(10_000)
+    ]
+    body = json.dumps({"total": len(points), "points": points})
+    page.route("**/space", lambda route: route.fulfill(status=200, content_type="application/json", body=body))
+    page.click(".nav >> text=Space")
+    page.wait_for_selector(".legend li")
+    box = page.locator(".map").bounding_box()
+    page.mouse.move(box["x"] + 300, box["y"] + 300)
+    page.mouse.down()
+    for step in range(40):
+        page.mouse.move(box["x"] + 300 + 4 * step, box["y"] + 300)
+    page.mouse.up()
+    assert float(page.locator(".map").get_attribute("data-frame-ms")) < 16.7
+
+
+def test_the_playground_compares_cuts_and_gives_code(opened: Open, library: Path) -> None:
+    page = opened("#/playground")
+    page.click("text=Try an example")
+    page.wait_for_selector(".matrix tbody tr >> nth=3")
+    page.set_input_files("input[type=file]", str(library / "library" / "photos" / "chelsea.png"))
+    page.wait_for_selector(".matrix tbody tr >> nth=4")
+    page.fill("input[type=range]", "0")
+    page.wait_for_selector("output >> text=64")
+    assert "stand where they stand" in page.locator(".play-out").inner_text()
+    page.click(".panel >> text=Show")
+    page.wait_for_selector(".vector:has-text('[')")
+    page.click(".panel >> text=Get code")
+    for maker in ("Onesense", "Google"):
+        page.click(f"dialog >> text={maker}")
+        for language, word in (("Python", "embed_content"), ("JavaScript", "embedContent"), ("curl", ":embedContent")):
+            page.click(f"dialog >> text={language}")
+            assert word in page.locator("dialog .code").inner_text()
