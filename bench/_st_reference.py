@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -42,8 +44,20 @@ def to_transformers(package: Package, folder: Path) -> Path:
     Raises:
         RuntimeError: a weight is missing or left over.
     """
-    if (folder / "model.safetensors").is_file():
+    if folder.is_dir():
         return folder
+    with TemporaryDirectory(dir=_made(folder.parent)) as scratch:  # a run that is killed leaves nothing half written
+        _write(package, Path(scratch) / folder.name)
+        os.replace(Path(scratch) / folder.name, folder)
+    return folder
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _write(package: Package, folder: Path) -> None:
     import torch
     from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
@@ -66,7 +80,6 @@ def to_transformers(package: Package, folder: Path) -> Path:
     fast = Tokenizer(package.arrays("tokenizer.npz")).whole()
     fast.post_processor = processors.TemplateProcessing(single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)])
     PreTrainedTokenizerFast(tokenizer_object=fast, model_max_length=MAX_TOKENS, **tokens).save_pretrained(folder)
-    return folder
 
 
 def bert_names(weights: dict[str, np.ndarray], words: np.ndarray) -> dict[str, np.ndarray]:

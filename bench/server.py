@@ -12,15 +12,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import os
-import re
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +26,11 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ[_name] = "1"  # numpy counts its cores as it is imported, before one is chosen
 
 import numpy as np  # noqa: E402
+from _http import ask, free_port, post, wait_for  # noqa: E402
 from _results import record, spread  # noqa: E402
 from throughput import mixed_texts  # noqa: E402
 
 SERVER_CORE, CLIENT_CORE = 0, 1
-START_S = 240.0
 Times = list[float]
 
 
@@ -145,8 +143,6 @@ def _waits_in_process(embedder: Any, texts: Sequence[str]) -> Times:
 
 # --- clients --------------------------------------------------------------------------------------------------------
 
-_LENGTH = re.compile(rb"content-length: (\d+)", re.I)
-
 
 async def _load(name: str, port: int, texts: Sequence[str], n_clients: int) -> tuple[float, Times]:
     """Texts per second, and what each request took, with so many clients that each wait for their answer."""
@@ -158,11 +154,8 @@ async def _load(name: str, port: int, texts: Sequence[str], n_clients: int) -> t
         while waiting:
             body = _body(name, waiting.pop())
             start = time.perf_counter()
-            writer.write(body)
-            head = await reader.readuntil(b"\r\n\r\n")
-            length = _LENGTH.search(head)
-            answer = await reader.readexactly(int(length[1]) if length else 0)
-            if not head.startswith(b"HTTP/1.1 200"):
+            status, head, answer = await ask(reader, writer, body)
+            if status != 200:
                 raise SystemExit(f"{name} answered {head!r} {answer[:300]!r}")
             times.append(time.perf_counter() - start)
         writer.close()
@@ -180,9 +173,7 @@ def _body(name: str, text: str) -> bytes:
         value: Any = {"requests": [{"content": content, "model": "models/gemini-embedding-2"}]}
     else:
         path, value = "/embed", {"text": text}
-    body = json.dumps(value).encode()
-    head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
-    return head.encode() + b"\r\n\r\n" + body
+    return post(path, value)
 
 
 # --- servers --------------------------------------------------------------------------------------------------------
@@ -195,11 +186,11 @@ def _started(options: argparse.Namespace) -> Iterator[tuple[dict[str, int], dict
     commands = {"onesense": [sys.executable, "-c", "from onesense.cli.main import main; main()", *serve]}
     if options.rival:
         commands["sentence-transformers"] = [sys.executable, __file__, "rival"]
-    ports = {name: _free_port() for name in commands}
+    ports = {name: free_port() for name in commands}
     running = [subprocess.Popen([*command, "--port", str(ports[name])]) for name, command in commands.items()]
     try:
-        for port in ports.values():
-            _wait_for(port)
+        for port, process in zip(ports.values(), running, strict=True):
+            wait_for(port, partial(_is_alive, process))
         yield ports, dict(zip(commands, (process.pid for process in running), strict=True))
     finally:
         for process in running:
@@ -208,30 +199,14 @@ def _started(options: argparse.Namespace) -> Iterator[tuple[dict[str, int], dict
             process.wait(timeout=30)
 
 
+def _is_alive(process: subprocess.Popen[bytes]) -> bool:
+    return process.poll() is None
+
+
 def _cpu_s(pid: int) -> float:
     """Processor time that a process has used: a busy machine slows the clock, and this much less."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _wait_for(port: int) -> None:
-    deadline = time.monotonic() + START_S
-    while time.monotonic() < deadline:
-        try:
-            with socket.create_connection(("127.0.0.1", port), timeout=1) as line:
-                line.sendall(b"GET /readyz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
-                if b"200" in line.recv(64):
-                    return
-        except OSError:
-            pass
-        time.sleep(0.3)
-    raise SystemExit(f"nothing became ready on port {port}")
 
 
 def rival(port: int) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,9 @@ from google import genai
 from google.genai import errors, types
 
 import media_samples
-from running_server import running
+from onesense import Embedder
+from onesense.engine.backends.tiny import Backend as Tiny
+from running_server import PLAIN, running
 
 MODEL = "gemini-embedding-2"
 PNG = media_samples.picture("png")
@@ -245,6 +249,31 @@ def test_a_limited_key_is_told_when_to_come_back_and_the_sdk_retries(tmp_path: A
             assert kinds == ["QuotaFailure", "RetryInfo"]
         with genai.Client(api_key="alice's secret", http_options=options) as patient:
             assert patient.models.embed_content(model=MODEL, contents="x").embeddings
+
+
+# --- text layers ----------------------------------------------------------------------------------------------------
+
+
+class Reader(Tiny):
+    """`tiny` under the name of a model with a text layer."""
+
+    info = replace(Tiny.info, name="onesense-mini+ocr")
+
+
+def test_a_name_with_a_plus_is_a_name_like_any_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("onesense.server.engine.Embedder", lambda name, **options: Embedder(Reader(), **options))
+    name = "onesense-mini+ocr"
+    body = {"content": {"parts": [{"text": "x"}]}}
+    with running(tmp_path, models=(name,)) as address, client_of(address) as made:
+        assert len(made.models.embed_content(model=name, contents=["x", "y"]).embeddings) == 2
+        assert made.models.get(model=name).name == f"models/{name}"
+        assert f"models/{name}" in [model.name for model in made.models.list()]
+        for spelt in (name, name.replace("+", "%2B")):
+            path = f"{address}/v1beta/models/{spelt}:embedContent"
+            assert PLAIN.post(path, json=body | {"model": f"models/{name}"}).status_code == 200
+        assert PLAIN.post(f"{address}/v1/embeddings", json={"model": name, "input": "x"}).status_code == 200
+        asked = {"model": name, "texts": ["x"], "input_type": "search_query", "embedding_types": ["float"]}
+        assert PLAIN.post(f"{address}/v2/embed", json=asked).status_code == 200
 
 
 # --- Vertex ---------------------------------------------------------------------------------------------------------

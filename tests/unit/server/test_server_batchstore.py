@@ -9,20 +9,9 @@ import pytest
 
 from onesense.errors import EmptyInput, NotFound
 from onesense.server.batchstore import BatchRow, BatchStore, NewBatch, State, settled
+from turned_clock import Clock
 
 LINES = [b'{"request": {}}', b"", b'{"request": {}}']
-
-
-class Clock:
-    now = 1_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture

@@ -26,21 +26,9 @@ from onesense.errors import (
 from onesense.server import filestore
 from onesense.server.filestore import FileLimits, FileSpec, FileStore
 from onesense.server.uploads import Uploads
+from turned_clock import Clock
 
 BASE = "http://127.0.0.1:8080/v1/"
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture
