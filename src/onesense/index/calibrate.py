@@ -8,7 +8,7 @@ missing. A logistic curve over z, the number of rows and the share of the query'
 that it is what was looked for; its three constants are the same for every pair.
 
 Source: score normalisation by a cohort (Auckenthaler et al. 2000, T-norm, as in speaker verification). Measured against
-the pair's own mean and spread alone: area under the curve .887 against .866 on held-out queries, bench/RESULTS.md.
+the pair's own mean and spread alone: area under the curve .887 against .866 on held-out queries, docs/search.md.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ MIN_SPREAD = 0.01  # of cosines; below it, all rows are alike and nothing stands
 COMMON = 0.02  # share of sampled texts from which a word is noted as common; the others count as rare alike
 
 Z, ROWS, BASE = 1.628, -0.917, -1.743
-"""Weights of z and of the logarithm of the number of rows, and the constant; fitted on 4,400 first hits of training
+"""Weights of z and of the logarithm of the number of rows, and the constant; fitted on 3,000 first hits of training
 queries (captions, names of sounds, questions, names of things; 30 to 400 rows), evals/tasks/confidence.py."""
 WORDS, FREE_WORDS = 11.0, 0.17
 """Weight of the share of the query's words that a hit holds, above the share that chance brings; fitted on questions

@@ -1,6 +1,6 @@
 """Hits as a person wants them: near-duplicates under one, segments under their file, seconds that touch as one stretch.
 
-A file scores as its best segment does; a soft rule was measured and is no better (bench/RESULTS.md).
+A file scores as its best segment does, so that pages of one ranking keep their order however deep one looks.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 from onesense.types import Array, Hit, Locator
 
 SAME = 0.95
-"""Cosine of two hits of one modality from which they count as near-duplicates (bench/RESULTS.md)."""
+"""Cosine of two hits of one modality from which they count as near-duplicates (docs/search.md)."""
 SEGMENTS = 5  # shown of a file
 JOINED = 0.5  # of the best one's confidence that a neighbour needs to be joined to it
 TOUCH_S = 1.0  # between two stretches that are joined: windows overlap or follow each other

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 MIXED = "mixed"
 """Modality of a content, or record, that has parts of several."""
 
-MINUS = 0.5  # share of a term that is not wanted; bench/RESULTS.md has .25 to 1: the knee for pictures by words
+MINUS = 0.5  # share of a term that is not wanted; .25 to 1 were measured, docs/search.md
 MIN_LENGTH = 0.05  # of the sum of all terms; below it they cancel out and what is left is rounding
 
 Rank = Literal["confidence", "cosine"]

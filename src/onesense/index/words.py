@@ -26,7 +26,9 @@ _UNSPACED = (
     "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 )
 """Scripts written without spaces: Thai, Lao, Burmese, Khmer, kana, Chinese characters."""
-_TOKEN = re.compile(rf"\d+(?:[.,]\d+)+|[{_UNSPACED}]+|[^\W_{_UNSPACED}]+(?:['’][^\W_{_UNSPACED}]+)?")
+_SIGN = rf"(?:[^\W_{_UNSPACED}]|[\u0900-\u0963\u0966-\u0dff])"
+"""Of a word: letters and digits, and the vowel signs of India's scripts, which Python does not count as letters."""
+_TOKEN = re.compile(rf"\d+(?:[.,]\d+)+|[{_UNSPACED}]+|{_SIGN}+(?:['’]{_SIGN}+)?")
 _THOUSANDS = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 _IS_UNSPACED = re.compile(f"[{_UNSPACED}]")
 
