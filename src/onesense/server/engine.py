@@ -113,6 +113,7 @@ class Engine:
         }
         workers = min(_MAX_WORKERS, os.cpu_count() or 1)
         self._preparing = ThreadPoolExecutor(workers, thread_name_prefix="onesense-prepare")
+        self._reading = ThreadPoolExecutor(workers, thread_name_prefix="onesense-read")  # media, so texts pass them
         self._device = ThreadPoolExecutor(1, thread_name_prefix="onesense-device")
         self._arrived = asyncio.Event()
         self._warm = asyncio.Event()
@@ -164,6 +165,7 @@ class Engine:
         if self.sandbox is not None:
             self.sandbox.close()  # first, for threads that wait for it
         self._preparing.shutdown(cancel_futures=True)
+        self._reading.shutdown(cancel_futures=True)
         self._device.shutdown(cancel_futures=True)
         for embedder in self._embedders.values():
             embedder.close()
@@ -265,7 +267,7 @@ class Engine:
 
         async with self._admitted(contents):
             await self.ready()
-            return [await self._on(self._preparing, count, content) for content in contents]
+            return [await self._on(self._pool_of(content), count, content) for content in contents]
 
     def _embedder(self, model: str | None) -> Embedder:
         name = plain_name(model) if model else self._default
@@ -335,7 +337,7 @@ class Engine:
             if self.in_flight == 1 and _is_quick(chunk):
                 found = _prepare_chunk(request, chunk)
             else:
-                found = await self._on(self._preparing, _prepare_chunk, request, chunk)
+                found = await self._on(self._pool_of(chunk[0].job.content), _prepare_chunk, request, chunk)
         finally:
             self._n_preparing -= 1
         for item, prepared in zip(chunk, found, strict=True):
@@ -391,6 +393,9 @@ class Engine:
         self._rate = done if self._rate == _SLOWEST_RATE else 0.8 * self._rate + 0.2 * done
         if self.on_round is not None:
             self.on_round(len(taken), sum(_cost(entry) for entry in taken), ran_s)
+
+    def _pool_of(self, content: Content) -> ThreadPoolExecutor:
+        return self._preparing if _weight(content) == 1 else self._reading
 
     async def _on(self, pool: ThreadPoolExecutor, work: Callable[..., _Out], *arguments: Any) -> _Out:
         return await asyncio.get_running_loop().run_in_executor(pool, work, *arguments)

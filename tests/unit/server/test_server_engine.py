@@ -27,7 +27,7 @@ from onesense.errors import (
 from onesense.server.engine import Engine, Job
 from onesense.server.settings import ServerLimits, Settings
 from onesense.server.trace import Trace
-from onesense.types import Array, Batch, Embedding, Features, Task
+from onesense.types import Array, Batch, Embedding, Features, Image, Task
 
 
 class Slow(Tiny):
@@ -131,6 +131,30 @@ def test_an_item_that_fails_leaves_its_error_in_its_place() -> None:
         assert isinstance(found[2], InvalidInput)
 
     run(test)
+
+
+def test_texts_do_not_wait_for_media_that_are_being_read() -> None:
+    reading = threading.Event()
+
+    class Reads(Slow):
+        def prepare(self, content: Content) -> Features:
+            if not isinstance(content.parts[0].value, str):
+                assert reading.wait(20)
+            return super().prepare(content)
+
+    async def inside() -> None:
+        engine = Engine(Settings(models=("tiny",)), {"tiny": Embedder(Reads())})
+        await engine.start()
+        picture = Content(Part(Image(np.zeros((8, 8, 3), np.uint8))))
+        media = asyncio.create_task(engine.embed([picture] * 12, model=None))
+        await until(lambda: engine.in_flight == 1)
+        values(await engine.embed([Content("a text")], model=None))
+        assert not media.done()
+        reading.set()
+        assert len(values(await media)) == 12
+        await engine.close()
+
+    asyncio.run(asyncio.wait_for(inside(), 30))
 
 
 def test_a_small_call_is_answered_while_a_large_one_goes_on() -> None:
