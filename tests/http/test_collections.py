@@ -116,6 +116,43 @@ def test_progress_comes_as_events_until_the_job_is_over(api: httpx.Client, folde
     assert len(events[-1]["result"]["unchanged"]) == 7
 
 
+def test_a_dry_run_counts_and_writes_nothing(api: httpx.Client, folder: Path) -> None:
+    api.post("/api/collections", json={"name": "dry"})
+    found = index(api, {"kind": "plan", "paths": [str(folder)]}, "/api/collections/dry")["result"]
+    assert found["n_new"] == 8
+    assert found["by_modality"]["text"]["n_files"] == 3
+    assert api.get("/api/collections/dry").json()["segments"] == 0
+
+
+def test_what_failed_is_kept_and_tried_again(api: httpx.Client, folder: Path) -> None:
+    (folder / "late.png").write_bytes((folder / "broken.png").read_bytes())
+    index(api, {"paths": [str(folder)]})
+    failed = api.get(f"{API}/failures").json()["failures"]
+    assert {Path(f["path"]).name for f in failed} == {"broken.png", "late.png"}
+    assert all(f["code"] and f["reason"] for f in failed)
+    (folder / "late.png").write_bytes((folder / "red.png").read_bytes())
+    again = index(api, {"kind": "retry"})["result"]
+    assert [Path(path).name for path in again["added"]] == ["late.png"]
+    (folder / "late.png").unlink()
+    index(api, {"paths": [str(folder)], "prune": True})
+    assert [Path(f["path"]).name for f in api.get(f"{API}/failures").json()["failures"]] == ["broken.png"]
+
+
+def test_a_job_is_stopped_and_what_was_done_stays(api: httpx.Client, tmp_path: Path) -> None:
+    for n in range(300):
+        (tmp_path / f"{n}.txt").write_text(f"text number {n}", encoding="utf-8")
+    api.post("/api/collections", json={"name": "stopped"})
+    job = api.post("/api/collections/stopped/jobs", json={"paths": [str(tmp_path)]}).json()["id"]
+    waiting = api.post("/api/collections/stopped/jobs", json={"paths": [str(tmp_path)]}).json()["id"]
+    refused(api.delete("/api/collections/stopped"), 429, "busy")
+    assert api.post(f"/api/jobs/{waiting}/cancel").json()["state"] == "cancelled"
+    api.post(f"/api/jobs/{job}/cancel")
+    assert ended(api, job)["state"] in ("cancelled", "done")
+    assert index(api, {"paths": [str(tmp_path)]}, "/api/collections/stopped")["state"] == "done"
+    assert api.get("/api/collections/stopped").json()["files"] == 300
+    refused(api.get("/api/jobs/nothing"), 404, "not_found")
+
+
 def test_uploads_are_kept_with_the_collection_and_go_with_it(api: httpx.Client) -> None:
     assert api.post("/api/collections", json={"name": "hochgeladen ü"}).status_code == 201
     there = "/api/collections/hochgeladen%20%C3%BC"

@@ -11,7 +11,7 @@ EVIL = "<img src=x onerror=window.evil=1>.txt"
 
 def settled(page: Any) -> None:
     """Wait until nothing is busy and what fades in is there."""
-    page.wait_for_function("!document.querySelector('[aria-busy=true]')")
+    page.wait_for_function("() => !document.querySelector('[aria-busy=true]')")
     page.wait_for_load_state("networkidle")
     page.wait_for_timeout(400)
 
@@ -21,7 +21,7 @@ def ask(page: Any, words: str) -> None:
     page.fill(".query-words", words)
     page.press(".query-words", "Enter")
     page.wait_for_selector(".results-line")
-    page.wait_for_function("!document.querySelector('[aria-busy=true]')")
+    page.wait_for_function("() => !document.querySelector('[aria-busy=true]')")
 
 
 def names(page: Any) -> list[str]:

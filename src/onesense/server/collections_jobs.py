@@ -73,7 +73,7 @@ async def list_jobs(request: Request, name: str) -> Response:
 async def list_failures(request: Request, name: str) -> Response:
     """Files that could not be indexed, and why."""
     collection = await collection_of(request, name)
-    found = await anyio.to_thread.run_sync(getattr(collection, "failed", list))
+    found = await anyio.to_thread.run_sync(collection.failed)
     return json_response({"failures": [{"path": f.path, "code": f.code, "reason": f.reason} for f in found]})
 
 

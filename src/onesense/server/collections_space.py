@@ -11,6 +11,7 @@ from fastapi import APIRouter, Depends, FastAPI, Query, Request
 from starlette.responses import Response
 
 from ..errors import EmptyInput, OnesenseError
+from ..index import analysis
 from ..index.collection import Collection
 from ..types import Array, Locator
 from ..vectors import check_dim, cosine, truncate_normalize
@@ -88,6 +89,16 @@ class Maps:
             return known[1]
 
 
+def _groups(collection: Collection, n_rows: int) -> dict[str, int]:
+    """Which group of things that belong together each segment is in, from 0, the largest first."""
+    n = min(_COLOURS, max(1, n_rows // 4))
+    if not 0 < n_rows <= projection.MAX_POINTS:
+        return {}
+    found = analysis.cluster(collection, n)
+    names = list(dict.fromkeys(row.label for row in found))
+    return {row.id: names.index(row.label) for row in found}
+
+
 def _drawn(collection: Collection, rows: list[tuple[str, Any]], limit: int) -> dict[str, Any]:
     step = max(1, -(-len(rows) // limit))
     chosen = sorted(rows, key=lambda row: row[0])[::step]
@@ -95,7 +106,7 @@ def _drawn(collection: Collection, rows: list[tuple[str, Any]], limit: int) -> d
     blocks = [collection.vectors(ids[at : at + _READ]) for at in range(0, len(ids), _READ)]
     vectors = np.concatenate(blocks) if blocks else np.zeros((0, 2), np.float32)
     places = projection.project(vectors)
-    labels = projection.clusters(vectors, min(_COLOURS, max(1, len(ids) // 4)))
+    groups = _groups(collection, len(rows))
     points = [
         {
             "id": id_,
@@ -105,8 +116,8 @@ def _drawn(collection: Collection, rows: list[tuple[str, Any]], limit: int) -> d
             "preview": payload.get("preview", ""),
             "x": round(float(place[0]), 4),
             "y": round(float(place[1]), 4),
-            "cluster": int(label),
+            "cluster": groups.get(id_, 0),
         }
-        for (id_, payload), place, label in zip(chosen, places, labels, strict=True)
+        for (id_, payload), place in zip(chosen, places, strict=True)
     ]
     return {"points": points, "total": len(rows)}

@@ -13,11 +13,10 @@ from enum import StrEnum
 from typing import Any
 
 from ..errors import Busy, NotFound, OnesenseError
-from ..index.sources import Failure
+from ..index.pace import Pace
 
 _KEPT = 50  # jobs that are over and can still be looked at
 _WAITING = 100
-_FAILURES_SHOWN = 1_000
 _log = logging.getLogger(__name__)
 
 
@@ -45,7 +44,7 @@ class Job:
         self.state = State.WAITING
         self.version = 0
         self._work = work
-        self._begun_s = time.monotonic()
+        self._pace = Pace()
         self._progress: dict[str, Any] = {
             "done": 0,
             "total": None,
@@ -64,8 +63,7 @@ class Job:
         Raises:
             Cancelled: somebody asked for it.
         """
-        per_s = n_done / max(time.monotonic() - self._begun_s, 1e-3)
-        left_s = (n_total - n_done) / per_s if per_s else None
+        per_s, left_s = self._pace.at(n_done, n_total)
         told = {"done": n_done, "total": n_total, "path": path, "files_per_s": round(per_s, 2), "seconds_left": left_s}
         self._change(progress=told)
         if self._wants_cancel.is_set():
@@ -174,8 +172,3 @@ class Jobs:
             job.run()
         finally:
             _log.info("job %s (%s of `%s`) is %s", job.id, job.kind, job.collection, job.state.value)
-
-
-def failures(found: list[Failure]) -> list[dict[str, str]]:
-    """The first of them, for people."""
-    return [{"path": f.path, "code": f.code, "reason": f.reason} for f in found[:_FAILURES_SHOWN]]

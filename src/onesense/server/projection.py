@@ -85,28 +85,3 @@ def _framed(points: Array) -> Array:
     points = points - np.median(points, 0)
     reach = max(float(np.quantile(np.abs(points), 0.99)), 1e-9) * 1.05
     return as_float32(np.clip(points / reach, -1, 1))
-
-
-def clusters(vectors: Array, k: int, seed: int = 0) -> Array:
-    """Which of k groups each row belongs to, int64 [n], by k-means of the directions, largest group first.
-
-    Args:
-        vectors: float32 [n, d], unit rows.
-        k: groups wanted.
-        seed: of the first centres, which are drawn far from each other (k-means++, Arthur and Vassilvitskii 2007).
-    """
-    if not len(vectors):
-        return np.zeros(0, np.int64)
-    rng = np.random.default_rng(seed)
-    centres = vectors[[rng.integers(len(vectors))]]
-    while len(centres) < min(k, len(vectors)):
-        distance = np.maximum(1 - (vectors @ centres.T).max(1), 1e-9)
-        centres = np.concatenate([centres, vectors[[rng.choice(len(vectors), p=distance / distance.sum())]]])
-    for _ in range(20):
-        labels = (vectors @ centres.T).argmax(1)
-        sums = np.stack([vectors[labels == n].sum(0) for n in range(len(centres))])
-        centres = sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-9)
-    order = np.argsort(-np.bincount(labels, minlength=len(centres)), kind="stable")
-    rank = np.empty_like(order)
-    rank[order] = np.arange(len(order))
-    return np.asarray(rank[labels], np.int64)

@@ -62,6 +62,6 @@ export function bytes(n) {
 /** Where in its file a hit is. */
 export function place(locator = {}) {
   if (locator.page) return t("place.page", { page: locator.page });
-  if (locator.start_s !== undefined) return `${clock(locator.start_s)}–${clock(locator.end_s ?? locator.start_s)}`;
-  return "";
+  if (locator.start_s === undefined) return "";
+  return `\u2066${clock(locator.start_s)}–${clock(locator.end_s ?? locator.start_s)}\u2069`; // left to right in any text
 }

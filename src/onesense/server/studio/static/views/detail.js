@@ -81,7 +81,7 @@ function side(collection, hit, context, step) {
     h("h2", {}, h("bdi", {}, name(hit.path))),
     h("p", { class: "detail-path" }, h("bdi", {}, hit.path)),
     hit.confidence !== null && hit.confidence !== undefined && h("p", { class: "detail-meter" }, meter(hit.confidence), h("span", { class: "quiet-text" }, t("detail.score", { score: number(hit.score, 3) }))),
-    hit.words?.length > 0 && h("p", { class: "quiet-text" }, t("detail.words"), " ", hit.words.map((word) => h("mark", {}, word))),
+    hit.words?.length > 0 && h("p", { class: "quiet-text" }, t("detail.words"), hit.words.map((word) => [" ", h("mark", {}, word)])),
     facts.length > 0 && h("dl", { class: "facts" }, facts.map(([key, value]) => [h("dt", {}, key), h("dd", {}, h("bdi", {}, String(value)))])),
     h(
       "div",
@@ -113,7 +113,8 @@ function image(area, collection, hit, context, signal) {
   const picture = h("img", { class: "stage-picture", alt: hit.preview || name(hit.path) });
   picture.addEventListener("error", () => gone(area, "image"));
   picture.src = mediaUrl(collection, "thumbnail", { path: hit.path, modality: "image", side: 1600 });
-  const frame = h("div", { class: "stage-frame" }, picture);
+  const frame = h("div", { class: "stage-frame", style: { "--ratio": "1.4" } }, picture);
+  picture.addEventListener("load", () => frame.style.setProperty("--ratio", String(picture.naturalWidth / picture.naturalHeight)));
   fill(area, frame);
   if (!context.query) return;
   const heat = h("canvas", { class: "heat", "aria-hidden": "true" });

@@ -169,7 +169,7 @@ function grid(results, found, { wanted, actions, ms, signal }) {
     for (const hit of some) {
       if (!parting.isBehind && !isLikely(hit)) {
         parting.isBehind = true;
-        list.append(h("li", { class: "grid-break" }, t("results.unlikely")));
+        list.append(h("li", { class: "grid-fill", "aria-hidden": "true" }), h("li", { class: "grid-break" }, t("results.unlikely")));
       }
       list.append(tile(studio.collection, hit, open, actions));
     }
