@@ -11,7 +11,7 @@ import pytest
 
 from onesense import Content, Embedder, Part
 from onesense.errors import BackendError
-from onesense.index import ingest
+from onesense.index import ingest, reading
 from onesense.index.collection import Collection
 from onesense.types import Image, Page, Video
 
@@ -222,7 +222,7 @@ def test_a_stopped_run_keeps_what_it_has_embedded(in_json, library):
 INDEX = """
 import sys
 from onesense import Collection
-from onesense.index import ingest
+from onesense.index import ingest, reading
 ingest.COMMIT_ROWS = 1
 with Collection.open(sys.argv[1], model="tiny", dim=64) as collection:
     collection.add(sys.argv[2], progress=lambda done, total, path: print(done, flush=True))
@@ -255,7 +255,7 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path, name):
 def test_media_in_the_buffer_are_counted_in_bytes():
     picture = Image(np.zeros((10, 20, 3), np.uint8))
     video = Video(np.zeros((2, 10, 20, 3), np.uint8), np.zeros(2, np.float32), None, 2.0)
-    assert ingest.held_bytes(Content("abc", Part(picture), Part(video), Part(Page(picture, "t", 1)))) == 3 + 600 * 4
+    assert reading.held_bytes(Content("abc", Part(picture), Part(video), Part(Page(picture, "t", 1)))) == 3 + 600 * 4
 
 
 def test_the_buffer_is_embedded_when_it_is_full(in_json, library, monkeypatch):
