@@ -51,7 +51,8 @@ def main() -> None:
         port = free_port()
         server = subprocess.Popen(
             [sys.executable, "-c", "from onesense.cli.main import main; main()", "serve", "--model", options.model,
-             "--port", str(port), "--data-dir", folder, "--limit", f"max_waiting={options.max_waiting}"]
+             "--port", str(port), "--data-dir", folder, "--limit", f"max_waiting={options.max_waiting}",
+             "--cache-items", "64"]  # full before the memory is compared: the default takes up to 50 MB
         )  # fmt: skip
         try:
             wait_for(port, lambda: server.poll() is None)
