@@ -59,7 +59,7 @@ def browser() -> Iterator[Any]:
     """Chromium without a window, with a microphone and a camera that are made up."""
     if CHROMIUM is None:
         pytest.skip("needs chromium (apt install chromium), or CHROMIUM with its path")
-    flags = ["--no-sandbox", "--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
+    flags = ["--no-sandbox", "--disable-gpu", "--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
     with sync_api.sync_playwright() as playwright:
         found = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
         yield found

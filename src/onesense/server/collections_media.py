@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, TypeVar
 from urllib.parse import quote
 
 import anyio.to_thread
@@ -17,8 +17,8 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import FileResponse, Response
 
 from ..index import places
-from ..media import decode
-from ..types import Hit, Locator, Part
+from ..media.sandbox import Sandbox
+from ..types import Hit, Locator
 from . import previews
 from .collections import collection_of, refuse_foreign_pages
 from .collections_rows import file_of
@@ -33,6 +33,7 @@ _HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 _DRAWN = {**_HEADERS, "Cache-Control": "private, max-age=600"}
+_Out = TypeVar("_Out")
 _TEXT_SHOWN = 400_000  # characters of a text that are sent at once
 _MAX_CLIP_S = 120.0
 
@@ -54,7 +55,8 @@ async def thumbnail(
     what = f"thumbnail {modality} side={side} page={page} at={at_s}"
 
     def draw(source: Path, target: Path) -> None:
-        target.write_bytes(previews.thumbnail(source, modality, side, page=page, at_s=at_s))
+        seen = _read(request, previews.picture, source, modality, side, page, at_s)
+        target.write_bytes(previews.webp(seen, side))
 
     return Response(await _drawn(request, name, path, what, draw), headers=_DRAWN, media_type="image/webp")
 
@@ -64,7 +66,7 @@ async def waveform(request: Request, name: str, path: str = Path_, n: int = Quer
     """The outline of a sound: `peaks` of 0..1, and its length."""
 
     def draw(source: Path, target: Path) -> None:
-        outline, duration_s = previews.peaks(source, n)
+        outline, duration_s = _read(request, previews.peaks, source, n)
         rounded = [round(float(peak), 3) for peak in outline]
         target.write_text(json.dumps({"peaks": rounded, "duration_s": duration_s}), encoding="utf-8")
 
@@ -100,12 +102,7 @@ async def clip(
 async def text(request: Request, name: str, path: str = Path_, page: int | None = Query(None, ge=1)) -> Response:
     """The text of a file, as its segments count characters; of a PDF the text layer of a page."""
     file = await _file(request, name, path)
-
-    def read() -> str:
-        _, value = decode(Part.file(file) if page is None else Part(file, pages=(page,)))
-        return value if isinstance(value, str) else "\n".join(p.text for p in getattr(value, "pages", ()))
-
-    whole = await anyio.to_thread.run_sync(read)
+    whole = await anyio.to_thread.run_sync(_read, request, previews.text, file, page)
     return json_response({"text": whole[:_TEXT_SHOWN], "truncated": len(whole) > _TEXT_SHOWN}, headers=_HEADERS)
 
 
@@ -113,7 +110,7 @@ async def text(request: Request, name: str, path: str = Path_, page: int | None 
 async def original(request: Request, name: str, path: str = Path_, *, download: bool = False) -> Response:
     """The file itself, by ranges. What a browser could run, such as HTML or SVG, comes as a download."""
     file = await _file(request, name, path)
-    media_type = None if download else await anyio.to_thread.run_sync(previews.safe_type, file)
+    media_type = None if download else await anyio.to_thread.run_sync(_read, request, previews.safe_type, file)
     headers = dict(_HEADERS)
     if media_type is None:
         headers["Content-Disposition"] = f"attachment; filename*=UTF-8''{quote(file.name, safe='')}"
@@ -129,6 +126,16 @@ async def _drawn(request: Request, name: str, path: str, what: str, draw: Callab
     cache: PreviewCache = request.app.state.previews
     file = await _file(request, name, path)
     return await anyio.to_thread.run_sync(cache.get, file, what, lambda target: draw(file, target))
+
+
+def _read(request: Request, function: Callable[..., _Out], *arguments: Any) -> _Out:
+    """Read a file in a process of its own where the server has them: a file that crashes a decoder costs nothing else.
+
+    Raises:
+        OnesenseError: as the function.
+    """
+    sandbox: Sandbox | None = request.app.state.engine.sandbox
+    return function(*arguments) if sandbox is None else sandbox.run(function, *arguments)
 
 
 def _step(side: int) -> int:

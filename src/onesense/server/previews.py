@@ -1,6 +1,7 @@
 """Small pictures and outlines of media files, as a page of results shows them.
 
-Everything goes through the decoders of `onesense.media`, with their limits; nothing here reads a name or a URL.
+Everything goes through the decoders of `onesense.media`, with their limits. What reads a file stands at the top of this
+module and answers arrays, numbers and text, so that a `Sandbox` can run it in another process.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import EmptyInput, InvalidInput, UnsupportedMedia
-from ..media import _av, image, pdf, sniff, video
+from ..media import _av, decode, image, pdf, sniff, video
 from ..types import LIMITS, SAMPLE_RATE_HZ, Array, Part
 
 MAX_SIDE = 1_600  # px of the longer side of a picture that is shown on its own
@@ -22,29 +23,40 @@ _QUALITY = 80  # of WebP; below it skies show bands
 _PEAK_HZ = 200  # outline values per second that are kept before they are joined to the wanted number
 
 
-def thumbnail(path: Path, modality: str, side: int, *, page: int | None = None, at_s: float | None = None) -> bytes:
-    """A WebP picture of a file, or of a place in it.
+def picture(path: Path, modality: str, side: int, page: int | None, at_s: float | None) -> Array:
+    """What is seen of a file, or of a place in it.
 
     Args:
         path: a picture, video or PDF.
         modality: which of them.
-        side: px of the longer side, at most; nothing is scaled up.
-        page: 1-based page of a PDF, the first by default.
-        at_s: second of a video, the first frame by default.
+        side: px of the longer side that are enough.
+        page: 1-based page of a PDF, the first when None.
+        at_s: second of a video, the first frame when None.
+
+    Returns:
+        uint8 [H, W, 3].
 
     Raises:
         UnsupportedMedia: nothing can be seen in this modality.
         InvalidInput: the file is damaged, or the place is not in it.
     """
     if modality == "image":
-        pixels = image.modality.decode(path, Part(path), replace(LIMITS, image_side=max(64, side // 2))).pixels
-    elif modality == "pdf":
-        pixels = pdf.modality.decode(path, Part(path, pages=(page or 1,))).pages[0].image.pixels
-    elif modality == "video":
-        pixels = frame(path, at_s or 0.0, side)
-    else:
-        raise UnsupportedMedia(f"there is nothing to see in {modality}: ask for a picture, a video or a PDF")
-    return webp(pixels, side)
+        return image.modality.decode(path, Part(path), replace(LIMITS, image_side=max(64, side // 2))).pixels
+    if modality == "pdf":
+        return pdf.modality.decode(path, Part(path, pages=(page or 1,))).pages[0].image.pixels
+    if modality == "video":
+        return frame(path, at_s or 0.0, side)
+    raise UnsupportedMedia(f"there is nothing to see in {modality}: ask for a picture, a video or a PDF")
+
+
+def text(path: Path, page: int | None) -> str:
+    """The text of a file, or the text layer of a PDF's page.
+
+    Raises:
+        InvalidInput: there is none, or the file is damaged.
+    """
+    _, value = decode(Part.file(path) if page is None else Part(path, pages=(page,)))
+    return value if isinstance(value, str) else "\n".join(p.text for p in getattr(value, "pages", ()))
 
 
 def frame(path: Path, at_s: float, side: int) -> Array:
