@@ -512,6 +512,8 @@ class StoreSpec:
     revision: str
     task: str | None = None
     format: str = "onesense.collection.v1"
+    dtype: str = "float32"
+    """How vectors are kept on disk: float32, float16, int8 or binary. They come back as float32 of unit length."""
 
 
 @runtime_checkable

@@ -2,27 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from onesense.errors import InvalidInput
+
 from .verb import DEFAULT_COLLECTION, Dim, ExitCode, Json, TaskName, print_json
 
 if TYPE_CHECKING:
+    from onesense.index.collection import Collection
     from onesense.index.ingest import Report
+    from onesense.index.plan import Plan
 
-_OUTCOMES = ("added", "updated", "unchanged", "removed", "failed")
+_OUTCOMES = ("added", "updated", "moved", "unchanged", "removed", "failed")
 _NAMED = 20  # failed files named on the screen; --json names all
 
 
 def command(
-    paths: Annotated[list[Path], typer.Argument(help="Files and folders; folders are read with all below them.")],
+    paths: Annotated[
+        list[Path] | None, typer.Argument(help="Files and folders; folders are read with all below them.")
+    ] = None,
     to: Annotated[Path, typer.Option("--to", help="The collection: a folder, or a file that ends in .json.")] = Path(
         DEFAULT_COLLECTION
     ),
     prune: Annotated[bool, typer.Option("--prune", help="Forget files that are gone from these folders.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count and estimate; write nothing.")] = False,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try again what failed before.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Then follow changes of the folders until Ctrl-C.")] = False,
     dim: Dim = None,
+    dtype: Annotated[
+        str | None, typer.Option("--dtype", help="How vectors are kept: float32, float16, int8 or binary.")
+    ] = None,
     task: TaskName = None,
     model: Annotated[
         str | None, typer.Option("--model", "-m", help="The collection's own by default; onesense-mini for a new one.")
@@ -30,19 +43,87 @@ def command(
     as_json: Json = False,
 ) -> None:
     """Index files and folders; unchanged files are skipped, and files that cannot be read are named (exit 3)."""
+    if bool(paths) == retry_failed or (watch and (dry_run or retry_failed)) or (dry_run and retry_failed):
+        raise InvalidInput("give files or folders, with --dry-run or --watch if you like; or --retry-failed alone")
     from onesense import Collection
 
-    from .screen import progress_bar
+    if dry_run:
+        _tell_plan(_plan(to, list(paths or []), model, dim, task), to, as_json=as_json)
+        return
+    with Collection.open(to, model=model, dim=dim, task=task, dtype=dtype) as collection:
+        from onesense.index import registry
 
-    with Collection.open(to, model=model, dim=dim, task=task) as collection:
-        with progress_bar("indexing", quiet=as_json) as progress:
-            report = collection.add(list(paths), prune=prune, progress=progress)
-        _tell(report, to, n_segments=collection.count(), as_json=as_json)
+        registry.register(to)
+        if watch:
+            _follow(collection, list(paths or []), lambda r: _tell(r, to, collection.count(), as_json=as_json))
+            return
+        report = _run(collection, list(paths or []), prune=prune, retry_failed=retry_failed, quiet=as_json)
+        _tell(report, to, collection.count(), as_json=as_json)
     if report.failed:
         raise typer.Exit(ExitCode.SOME_FAILED)
 
 
-def _tell(report: Report, to: Path, *, n_segments: int, as_json: bool) -> None:
+def _run(collection: Collection, paths: list[Path], *, prune: bool, retry_failed: bool, quiet: bool) -> Report:
+    from .screen import progress_bar
+
+    with progress_bar("indexing", quiet=quiet) as progress:
+        if retry_failed:
+            return collection.retry_failed(progress=progress)
+        return collection.add(paths, prune=prune, progress=progress)
+
+
+def _follow(collection: Collection, paths: list[Path], on_report: Callable[[Report], None]) -> None:
+    try:
+        collection.watch(paths, on_report)
+    except KeyboardInterrupt:
+        return
+
+
+def _plan(to: Path, paths: list[Path], model: str | None, dim: int | None, task: str | None) -> Plan:
+    """Of an existing collection, or of one that is made elsewhere for the moment: a dry run leaves nothing behind."""
+    import tempfile
+
+    from onesense import Collection
+
+    if to.expanduser().exists():
+        with Collection.open(to, model=model, dim=dim, task=task, create=False) as collection:
+            return collection.plan(paths)
+    with tempfile.TemporaryDirectory() as folder:
+        with Collection.open(Path(folder) / "dry.json", model=model, dim=dim, task=task) as collection:
+            return collection.plan(paths)
+
+
+def _tell_plan(plan: Plan, to: Path, *, as_json: bool) -> None:
+    from .screen import print_table
+
+    if as_json:
+        print_json({"collection": str(to)} | plan.to_dict())
+        return
+    print(f"{to}: {plan.n_new} new, {plan.n_changed} changed, {plan.n_unchanged} unchanged; nothing was written")
+    rows = [
+        (name, tally.n_files, f"{tally.n_bytes / 1e6:.1f} MB", f"{tally.media_s:.0f} s", _seconds(tally.estimated_s))
+        for name, tally in sorted(plan.by_modality.items())
+    ]
+    if rows:
+        print_table(("modality", "files", "size", "sound and video", "estimated time"), rows)
+        print(f"all together about {_seconds(plan.estimated_s)} on this machine as busy as it is now")
+    for failure in plan.failed[:_NAMED]:
+        print(f"  cannot be indexed: {failure.path}: {failure.reason} [{failure.code}]")
+
+
+def _seconds(seconds: float | None) -> str:
+    if seconds is None:
+        return "unknown"
+    return (
+        f"{seconds:.1f} s"
+        if seconds < 60
+        else f"{seconds / 60:.0f} min"
+        if seconds < 7_200
+        else f"{seconds / 3_600:.1f} h"
+    )
+
+
+def _tell(report: Report, to: Path, n_segments: int, *, as_json: bool) -> None:
     facts = report.to_dict()
     if as_json:
         print_json({"collection": str(to), "segments": n_segments} | facts)

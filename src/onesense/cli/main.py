@@ -11,7 +11,7 @@ import typer
 
 from onesense import __version__
 
-from . import analyse, demo, doctor, embed, eval, explain, index, models, plugins, search, serve, train
+from . import analyse, demo, doctor, embed, eval, explain, index, keeping, models, plugins, search, serve, train
 from .verb import Verb
 
 app = typer.Typer(
@@ -45,6 +45,9 @@ app.command("embed", cls=Verb)(embed.command)
 app.command("index", cls=Verb)(index.command)
 app.command("search", cls=Verb)(search.command)
 app.command("analyse", cls=Verb)(analyse.command)
+for _name in ("collections", "verify", "repair", "compact", "export", "reembed"):
+    app.command(_name, cls=Verb)(getattr(keeping, _name))
+app.command("import", cls=Verb)(keeping.load)
 app.command("serve", cls=Verb)(serve.command)
 app.command("models", cls=Verb)(models.command)
 app.command("explain", cls=Verb)(explain.command)

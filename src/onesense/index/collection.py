@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -14,16 +14,19 @@ from typing import Any, Unpack
 from onesense import plugins
 from onesense.engine import models
 from onesense.engine.embedder import Embedder
-from onesense.errors import InvalidInput, NotFound, OnesenseError
+from onesense.errors import CorruptData, InvalidInput, NotFound, OnesenseError
 from onesense.types import Array, Backend, Hit, Payload, SearchResult, Store, StoreSpec, Task, Where
 
-from . import places, search, sources
+from . import absent, failures, health, places, portable, search, sources, watch, writer
 from .calibrate import Calibration, Calibrator, query_task
 from .ingest import Ingest, Progress, Report
 from .places import Mark
+from .plan import Plan
+from .plan import make as make_plan
 from .query import Ask, Options, aim
 from .rows import require_same
 from .sources import Failure, Source
+from .stores._dtypes import check as check_dtype
 
 DEFAULT_STORE = "lance"
 
@@ -76,6 +79,7 @@ class Collection:
         dim: int | None = None,
         task: str | Task | None = None,
         store: str | None = None,
+        dtype: str | None = None,
         create: bool = True,
         preload: bool = False,
     ) -> Collection:
@@ -87,6 +91,7 @@ class Collection:
             dim: size of the vectors; by default the collection's own, or all that the model gives.
             task: what the vectors are for; by default the collection's own, or none.
             store: name of the store, where the suffix is not to choose it.
+            dtype: how a new collection keeps its vectors: float32 (by default), float16, int8 or binary.
             create: make the collection when it is not there.
             preload: load the model in a thread meanwhile, for a caller who will search at once.
 
@@ -102,7 +107,12 @@ class Collection:
         if found is None and not create:
             raise NotFound(f"there is no collection at `{place}`: make one with `onesense index FOLDER --to {place}`")
         embedder = _embedder(model, found)
-        spec = _spec(embedder, found, dim, Task.parse(task))
+        is_absent = (
+            found is not None and embedder.info.name == found.model and embedder.info.revision == absent.REVISION
+        )
+        spec = found if is_absent and found else _spec(embedder, found, dim, Task.parse(task), dtype)
+        if spec.dtype != "float32" and "dtype" not in store_class.features:
+            raise InvalidInput(f"the store of `{place}` keeps float32 only: choose `lance` (a name without suffix)")
         if found is not None:
             require_same(found, spec, place)
         if preload:
@@ -130,15 +140,71 @@ class Collection:
         """
         paths, records = _split(items)
         start_s = time.perf_counter()
-        ingest = Ingest(self._store, self._embedder, progress)
-        roots = sources.as_roots(paths)
-        if prune:
-            roots = [root for root in roots if not _is_pruned_away(ingest, root)]
-        n_total = len(records) + sum(1 for _ in self._files(roots))
-        ingest.run(chain(self._files(roots), self._records(records)), n_total)
-        self._calibrator.current()  # while the model is warm; drawn anew only when enough has changed
-        ingest.report.seconds = time.perf_counter() - start_s
-        return ingest.report
+        with writer.exclusive(self.path):
+            ingest = Ingest(self._store, self._embedder, progress)
+            given = sources.as_roots(paths)
+            roots = [root for root in given if not (prune and _is_gone(root) and self._holds(root))]
+            n_total = len(records) + sum(1 for _ in self._files(roots))
+            ingest.run(chain(self._files(roots), self._records(records)), n_total)
+            for root in given if prune else ():  # after the run, which takes over the vectors of what was moved
+                ingest.prune({"path": root}, _is_gone)
+                ingest.prune(sources.below(root), _is_gone)
+            report = ingest.report
+            mended = [*report.added, *report.updated, *report.moved, *report.unchanged, *report.removed]
+            failures.update(self._store, report.failed, mended)
+            self._calibrator.current()  # while the model is warm; drawn anew only when enough has changed
+        report.seconds = time.perf_counter() - start_s
+        return report
+
+    def plan(self, items: Sources, *, prune: bool = False) -> Plan:
+        """What `add` would do with these items and how long it would take; writes nothing. Arguments as for `add`."""
+        del prune  # what is gone takes no time
+        paths, records = _split(items)
+        found = chain(self._files(sources.as_roots(paths)), self._records(records))
+        return make_plan(self._store, self._embedder, found)
+
+    def failed(self) -> list[Failure]:
+        """Files that could not be indexed and have not been since, with reason and time."""
+        return failures.read(self._store)
+
+    def retry_failed(self, *, progress: Progress | None = None) -> Report:
+        """Index again what failed; those that are gone from the disk are forgotten."""
+        paths = {failure.path for failure in self.failed()}
+        failures.update(self._store, [], [path for path in paths if not os.path.lexists(path)])
+        return self.add(sorted(path for path in paths if os.path.lexists(path)), progress=progress)
+
+    def watch(
+        self,
+        folders: Sequence[str | Path],
+        on_report: Callable[[Report], None],
+        stop: threading.Event | None = None,
+    ) -> None:
+        """Index folders and follow their changes until `stop` is set, see `index.watch.follow`."""
+        watch.follow(self, folders, on_report, stop)
+
+    def verify(self) -> health.Health:
+        """Read every row, check every vector, look at every file."""
+        return health.verify(self._store)
+
+    def repair(self) -> tuple[health.Health, Report]:
+        """Delete rows that cannot be used and index their files again; what was found, and what was done.
+
+        Raises:
+            CorruptData: the rows cannot be read at all.
+        """
+        found = health.verify(self._store)
+        if found.unreadable:
+            raise CorruptData(f"{found.unreadable}; its files have to be indexed again into a new collection")
+        with writer.exclusive(self.path):
+            paths = health.repair(self._store, found)
+        return found, self.add([path for path in paths if os.path.lexists(path)])
+
+    def compact(self) -> None:
+        """Merge what many small writes left and drop old versions; searching works meanwhile."""
+        with writer.exclusive(self.path):
+            step = getattr(self._store, "compact", None)
+            if step is not None:
+                step()
 
     def search(
         self,
@@ -194,6 +260,10 @@ class Collection:
         self._store.delete(list(removed))
         return len(set(removed.values()))
 
+    def export(self, file: str | Path) -> int:
+        """Write all rows to a file that ends in .json, .jsonl, .npy or .parquet, see `index.portable.export`."""
+        return portable.export(self._store, Path(file))
+
     def count(self) -> int:
         """Number of segments."""
         return self._store.count()
@@ -230,6 +300,9 @@ class Collection:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _holds(self, root: str) -> bool:
+        return any(True for where in ({"path": root}, sources.below(root)) for _ in self._store.rows(where))
+
     def _files(self, roots: list[str]) -> Iterator[Source | Failure]:
         passed_over = {os.path.abspath(self.path), *roots}
         return (found for root in roots for found in sources.find_files(root, passed_over))
@@ -241,12 +314,6 @@ class Collection:
                 yield sources.Record.parse(fields, self._embedder.info, task)
             except InvalidInput as cause:
                 yield sources.Failure.of(str(fields.get("id") or f"records[{place}]"), cause)
-
-
-def _is_pruned_away(ingest: Ingest, root: str) -> bool:
-    """Delete the rows of files that are gone; True when the root itself is gone, and had rows."""
-    n_removed = ingest.prune({"path": root}, _is_gone) + ingest.prune(sources.below(root), _is_gone)
-    return n_removed > 0 and _is_gone(root)
 
 
 def _entry(path: str, rows: Sequence[Mapping[str, Any]]) -> Entry:
@@ -271,10 +338,19 @@ def _embedder(model: str | Backend | Embedder | None, found: StoreSpec | None) -
         return model
     if model is not None:
         return Embedder(model)
-    return Embedder(found.model if found is not None else models.DEFAULT_MODEL)
+    if found is None:
+        return Embedder(models.DEFAULT_MODEL)
+    try:
+        return Embedder(found.model)
+    except NotFound:
+        if found.revision != absent.REVISION:
+            raise
+        return Embedder(absent.Absent(found))
 
 
-def _spec(embedder: Embedder, found: StoreSpec | None, dim: int | None, task: Task | None) -> StoreSpec:
+def _spec(
+    embedder: Embedder, found: StoreSpec | None, dim: int | None, task: Task | None, dtype: str | None
+) -> StoreSpec:
     """What was asked for, with what the collection itself says in the places that were left open."""
     from onesense.vectors import check_dim
 
@@ -284,7 +360,9 @@ def _spec(embedder: Embedder, found: StoreSpec | None, dim: int | None, task: Ta
     if task is None and found is not None:
         task = Task.parse(found.task)
     check_dim(dim, info.dim)
-    return StoreSpec(dim, info.fingerprint(dim, task), info.name, info.revision, task.value if task else None)
+    kept_as = check_dtype(dtype or (found.dtype if found is not None else "float32"))
+    fingerprint = info.fingerprint(dim, task)
+    return StoreSpec(dim, fingerprint, info.name, info.revision, task.value if task else None, dtype=kept_as)
 
 
 def _split(items: Sources) -> tuple[list[str | Path], list[Mapping[str, Any]]]:

@@ -7,6 +7,7 @@ is either whole in the collection or is done again; nothing else is.
 from __future__ import annotations
 
 import dataclasses
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -18,9 +19,10 @@ import numpy as np
 
 from onesense.engine import pieces
 from onesense.errors import InvalidInput, OnesenseError
-from onesense.types import Array, Content, Embedding, Image, Page, Payload, Segment, Store, Task, Video
+from onesense.types import Array, Content, Embedding, Payload, Segment, Store, Task
 
 from . import facts
+from .reading import Ahead, Known, Twins, held_bytes, suffix
 from .sources import Failure, Source, printable
 
 if TYPE_CHECKING:
@@ -44,6 +46,8 @@ class Report:
 
     added: list[str] = field(default_factory=list)
     updated: list[str] = field(default_factory=list)
+    moved: list[str] = field(default_factory=list)
+    """New paths of files that the collection held under another one; their vectors were taken over."""
     unchanged: list[str] = field(default_factory=list)
     removed: list[str] = field(default_factory=list)
     """Gone from disk, so their rows were deleted (only with `prune`)."""
@@ -58,39 +62,20 @@ class Report:
 
 
 @dataclass(slots=True)
-class _Known:
-    """What the collection holds of a source."""
-
-    ids: list[str] = field(default_factory=list)
-    stamps: set[tuple[Any, Any]] = field(default_factory=set)
-    digests: set[str] = field(default_factory=set)
-    counts: set[int] = field(default_factory=set)
-
-    def add(self, id_: str, payload: Payload) -> None:
-        self.ids.append(id_)
-        self.stamps.add((payload.get("size"), payload.get("mtime")))
-        self.digests.add(str(payload.get("hash")))
-        self.counts.add(int(payload.get("n_segments", 0)))
-
-    @property
-    def is_whole(self) -> bool:
-        """All rows are there and of one reading of the file."""
-        return len(self.digests) == 1 and self.counts == {len(self.ids)}
-
-
-@dataclass(slots=True)
 class _Job:
     """A source whose segments are on their way through the model."""
 
     source: Source
     stamp: tuple[int, float] | None
     digest: str
-    known: _Known
+    known: Known
     rows: list[tuple[Segment, Array]] = field(default_factory=list)
     """Stored segments, their content dropped, and float32 [d]."""
     extras: list[Payload] = field(default_factory=list)
     """What each of them adds to its payload: words and facts."""
     failures: list[Failure] = field(default_factory=list)
+    twin: tuple[str, Known] | None = None
+    """A file of the same content, whose rows are taken over instead."""
     is_lost: bool = False
     """Failed for a reason that may pass, so nothing is stored and the next run tries again."""
 
@@ -105,10 +90,18 @@ class _Job:
         self.failures.append(Failure.of(self.source.path, cause, place))
         self.is_lost |= not isinstance(cause, InvalidInput)
 
+    @property
+    def n_rows(self) -> int:
+        return len(self.twin[1].ids) if self.twin else len(self.rows)
+
     def ids(self) -> list[str]:
-        return [f"{self.source.path}#{i}" for i in range(len(self.rows))]
+        return [f"{self.source.path}#{i}" for i in range(self.n_rows)]
 
     def payloads(self) -> list[Payload]:
+        if self.twin is not None:
+            size, mtime = self.stamp or (None, None)
+            own_fields = {"path": self.source.path, "size": size, "mtime": mtime}
+            return [{**payload, **own_fields} for payload in self.twin[1].payloads]
         size, mtime = self.stamp or (None, None)
         shared: dict[str, Any] = {
             "path": self.source.path,
@@ -144,6 +137,11 @@ class Ingest:
         self._progress = progress
         self._buffer: list[tuple[_Job, Segment]] = []
         self._buffer_bytes = 0
+        self._had_rows = store.count() > 0
+        self._pending: set[str] = set()
+        """Paths that are being read or wait for their commit."""
+        self._n_done = 0
+        self._n_total = 0
         self._read: list[_Job] = []
         """Jobs all of whose segments are in the buffer or embedded."""
         self._ready: list[_Job] = []
@@ -156,15 +154,12 @@ class Ingest:
         Raises:
             OnesenseError: the store failed, or the model refuses everything. What was committed stays.
         """
-        n_done = 0
+        self._n_total = n_total
         try:
-            for chunk in _chunks(sources, LOOKUP):
-                known = self._look_up([s.path for s in chunk if not isinstance(s, Failure)])
-                for source in chunk:
-                    self._take(source, known)
-                    n_done += 1
-                    if self._progress is not None:
-                        self._progress(n_done, n_total, printable(source.path))
+            with Ahead(pieces.limits(self._embedder.info)) as ahead:
+                for chunk in _chunks(sources, LOOKUP):
+                    self._read_chunk(chunk, ahead)
+                self._drain(ahead)
             self._embed()
         finally:  # also when the user stops the run: what is embedded is kept
             self._commit()
@@ -184,44 +179,73 @@ class Ingest:
 
     # --- one source ---------------------------------------------------------------------------------------------
 
-    def _look_up(self, paths: Sequence[str]) -> dict[str, _Known]:
-        known: dict[str, _Known] = {}
+    def _read_chunk(self, chunk: Sequence[Source | Failure], ahead: Ahead) -> None:
+        found = [source for source in chunk if not isinstance(source, Failure)]
+        known = self._look_up([source.path for source in found])
+        twins = self._twins([source for source in found if source.path not in known])
+        for source in chunk:
+            if isinstance(source, Failure):
+                self.report.failed.append(source)
+                self._count(source.path)
+                continue
+            if source.path in self._pending:  # given twice in one run
+                self._drain(ahead)
+                self._embed()
+                self._commit()
+                known |= self._look_up([source.path])
+            while ahead.is_full:
+                self._take(ahead)
+            self._pending.add(source.path)
+            ahead.give(source, known.get(source.path, Known()), twins)
+
+    def _drain(self, ahead: Ahead) -> None:
+        while len(ahead):
+            self._take(ahead)
+
+    def _look_up(self, paths: Sequence[str]) -> dict[str, Known]:
+        known: dict[str, Known] = {}
         valid = [path for path in paths if printable(path) == path]
         for id_, payload in self._store.rows({"path": valid}) if valid else ():
-            known.setdefault(str(payload["path"]), _Known()).add(id_, payload)
+            known.setdefault(str(payload["path"]), Known()).add(id_, payload)
         return known
 
-    def _take(self, source: Source | Failure, known: dict[str, _Known]) -> None:
-        if isinstance(source, Failure):
-            self.report.failed.append(source)
-            return
-        if any(job.source.path == source.path for job in (*self._read, *self._ready)):  # given twice in one run
-            self._embed()
-            self._commit()
-            known |= self._look_up([source.path])
-        try:
-            self._compare(source, known.get(source.path, _Known()))
-        except (OnesenseError, OSError) as cause:
-            self.report.failed.append(Failure.of(source.path, cause))
-            if isinstance(cause, InvalidInput):  # what the rows were made of is gone for good
-                self._store.delete(known.get(source.path, _Known()).ids)
+    def _twins(self, unknown: Sequence[Source]) -> Twins:
+        """Files of the collection that may be unknown ones before they were moved: those of the same size."""
+        sizes = sorted({size for source in unknown if (size := _size(source)) is not None})
+        if not sizes or not self._had_rows:
+            return {}
+        found: dict[str, Known] = {}
+        for id_, payload in self._store.rows({"size": sizes}):
+            if payload.get("mtime") is not None:
+                found.setdefault(str(payload["path"]), Known()).add(id_, payload, keeps_payloads=True)
+        return {(min(k.digests), suffix(path)): (path, k) for path, k in found.items() if k.is_whole}
 
-    def _compare(self, source: Source, known: _Known) -> None:
-        """Pass over an unchanged source, else send it through the model."""
-        stamp = source.stamp()
-        if stamp is not None and known.is_whole and known.stamps == {stamp}:
-            self.report.unchanged.append(source.path)
-            return
-        limits = pieces.limits(self._embedder.info)
-        segments = source.segments(limits)  # refuses what cannot be indexed before it is read whole for its hash
-        digest = source.digest()
-        if known.is_whole and known.digests == {digest}:
-            self._restamp(source.path, known, stamp)
-            self.report.unchanged.append(source.path)
-            return
-        self._enqueue(_Job(source, stamp, digest, known), segments)
+    def _take(self, ahead: Ahead) -> None:
+        """The next source in order: pass over an unchanged one, else send it through the model."""
+        reading, segments = ahead.take()
+        job = _Job(reading.source, None, "", reading.known)
+        for segment in segments:
+            self._buffer.append((job, segment))
+            self._buffer_bytes += held_bytes(segment.content)
+            if len(self._buffer) >= BATCH_SEGMENTS or self._buffer_bytes >= BATCH_BYTES:
+                self._embed()
+        job.stamp, job.digest, job.twin = reading.stamp, reading.digest, reading.twin
+        if reading.error is not None:
+            job.fail(reading.error)
+        if reading.is_same:
+            self._restamp(job.source.path, reading.known, reading.stamp)
+            self.report.unchanged.append(job.source.path)
+            self._pending.discard(job.source.path)
+        else:
+            self._read.append(job)
+        self._count(job.source.path)
 
-    def _restamp(self, path: str, known: _Known, stamp: tuple[int, float] | None) -> None:
+    def _count(self, path: str) -> None:
+        self._n_done += 1
+        if self._progress is not None:
+            self._progress(self._n_done, self._n_total, printable(path))
+
+    def _restamp(self, path: str, known: Known, stamp: tuple[int, float] | None) -> None:
         """Note the new time of a file that was touched but not changed, so that the next run need not read it."""
         if stamp is None or known.stamps == {stamp}:
             return
@@ -231,17 +255,6 @@ class Ingest:
 
     # --- through the model, in batches --------------------------------------------------------------------------
 
-    def _enqueue(self, job: _Job, segments: Iterator[Segment]) -> None:
-        try:
-            for segment in segments:
-                self._buffer.append((job, segment))
-                self._buffer_bytes += held_bytes(segment.content)
-                if len(self._buffer) >= BATCH_SEGMENTS or self._buffer_bytes >= BATCH_BYTES:
-                    self._embed()
-        except (OnesenseError, OSError) as cause:
-            job.fail(cause)
-        self._read.append(job)
-
     def _embed(self) -> None:
         """Embed the buffer, and commit what is whole when it is time."""
         batch, self._buffer, self._buffer_bytes = self._buffer, [], 0
@@ -250,52 +263,53 @@ class Ingest:
             job.take(segment, outcome)
         self._ready += self._read
         self._read = []
-        n_rows = sum(len(job.rows) for job in self._ready)
+        n_rows = sum(job.n_rows for job in self._ready)
         if n_rows >= COMMIT_ROWS or time.monotonic() - self._committed_s >= COMMIT_SECONDS:
             self._commit()
 
     def _commit(self) -> None:
         """Write the rows of finished jobs in one call, then drop what is left of their former reading."""
         jobs, self._ready = self._ready, []
-        whole = [job for job in jobs if job.rows and not job.is_lost]
+        whole = [job for job in jobs if job.n_rows and not job.is_lost]
         if whole:
             ids = [id_ for job in whole for id_ in job.ids()]
-            vectors = np.stack([vector for job in whole for _, vector in job.rows])
+            vectors = np.concatenate([self._vectors(job) for job in whole])
             self._store.upsert(ids, vectors, [payload for job in whole for payload in job.payloads()])
-        self._store.delete([id_ for job in jobs if not job.is_lost for id_ in set(job.known.ids) - set(job.ids())])
+        stale = {id_ for job in jobs if not job.is_lost for id_ in set(job.known.ids) - set(job.ids())}
+        moved = {job.source.path: job.twin for job in whole if job.twin and not os.path.lexists(job.twin[0])}
+        stale |= {id_ for _, twin in moved.values() for id_ in twin.ids}
+        self._store.delete(sorted(stale))
         for job in jobs:
-            self._note(job)
+            self._note(job, was_moved=job.source.path in moved)
+        self._pending -= {job.source.path for job in jobs}
         self._committed_s = time.monotonic()
 
-    def _note(self, job: _Job) -> None:
+    def _vectors(self, job: _Job) -> Array:
+        if job.twin is not None:
+            return self._store.vectors(job.twin[1].ids)
+        return np.stack([vector for _, vector in job.rows])
+
+    def _note(self, job: _Job, *, was_moved: bool) -> None:
         path = job.source.path
         self.report.failed += job.failures
-        if not job.rows and not job.failures:
+        if not job.n_rows and not job.failures:
             self.report.failed.append(Failure(path, "there is nothing to embed in it", "empty_input"))
-        if job.rows and not job.is_lost:
+        if job.n_rows and not job.is_lost:
             self.report.n_segments += len(job.rows)
-            (self.report.updated if job.known.ids else self.report.added).append(path)
+            outcome = self.report.moved if was_moved else self.report.updated if job.known.ids else self.report.added
+            outcome.append(path)
 
 
 _DROPPED = Content("")
 
 
-def held_bytes(content: Content) -> int:
-    """Memory that the decoded media of a content take."""
-    return sum(_value_bytes(part.value) for part in content.parts)
-
-
-def _value_bytes(value: Any) -> int:
-    if isinstance(value, (str, bytes)):
-        return len(value)
-    if isinstance(value, Image):
-        return int(value.pixels.nbytes)
-    if isinstance(value, Page):
-        return int(value.image.pixels.nbytes)
-    if isinstance(value, Video):
-        return int(value.frames.nbytes) + (_value_bytes(value.sound) if value.sound is not None else 0)
-    samples = getattr(value, "samples", None)
-    return int(samples.nbytes) if isinstance(samples, np.ndarray) else 0
+def _size(source: Source) -> int | None:
+    """Bytes of a file, None of a record and of what cannot be looked at."""
+    try:
+        stamp = source.stamp()
+    except (OnesenseError, OSError):
+        return None
+    return stamp[0] if stamp is not None else None
 
 
 def _chunks(items: Iterable[_T], size: int) -> Iterator[list[_T]]:

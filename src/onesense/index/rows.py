@@ -44,7 +44,7 @@ def require_same(found: StoreSpec, wanted: StoreSpec, path: Path) -> None:
     Raises:
         FingerprintMismatch: the collection was made by another model, revision, size or task.
     """
-    if found.fingerprint == wanted.fingerprint and found.dim == wanted.dim:
+    if (found.fingerprint, found.dim, found.dtype) == (wanted.fingerprint, wanted.dim, wanted.dtype):
         return
     raise FingerprintMismatch(
         f"`{path}` holds vectors of {_describe(found)}; asked for was {_describe(wanted)}. Vectors of the two cannot "
@@ -54,7 +54,8 @@ def require_same(found: StoreSpec, wanted: StoreSpec, path: Path) -> None:
 
 def _describe(spec: StoreSpec) -> str:
     task = f"the task `{spec.task}`" if spec.task else "no task"
-    return f"`{spec.model}` (revision {spec.revision}, {spec.dim} dimensions, {task}, fingerprint {spec.fingerprint})"
+    size = f"{spec.dim} dimensions as {spec.dtype}"
+    return f"`{spec.model}` (revision {spec.revision}, {size}, {task}, fingerprint {spec.fingerprint})"
 
 
 def check_rows(

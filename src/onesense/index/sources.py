@@ -30,6 +30,8 @@ class Failure:
     """What is wrong and what to do, for a person."""
     code: str
     """`OnesenseError.code`, or `cannot_read` for an error of the file system."""
+    at_s: float | None = None
+    """When it was last tried, seconds since 1970; set on what a collection keeps."""
 
     @classmethod
     def of(cls, path: str, cause: OnesenseError | OSError, place: str = "") -> Failure:

@@ -4,11 +4,15 @@
 (`lance_namespace_urllib3_client`), and a seventh reads byte code to check that methods which say `@override` do. With
 the measures below it is 0.55 s, and whoever wants that client still gets it whole: its modules load, and its models
 are built, at their first use.
+
+Its memory is bounded here too: left alone, a merge of 17,600 rows of 3072 dims peaks at 900 MB and grows with the rows.
 """
 
 from __future__ import annotations
 
+import ctypes
 import importlib.util
+import os
 import sys
 import threading
 from collections.abc import Iterator
@@ -19,15 +23,36 @@ from typing import Any
 _CATALOGUE = "lance_namespace_urllib3_client"
 _lock = threading.Lock()
 
+_BOUNDS = {
+    "LANCE_DEFAULT_IO_BUFFER_SIZE": str(16 << 20),  # bytes read ahead of a scan or a merge; Lance's own is 2 GiB
+    "LANCE_DEFAULT_BATCH_SIZE": "128",  # rows decoded at a time: 1.5 MB at 3072 dims; Lance's own is 8,192
+    "LANCE_IO_THREADS": "4",
+}
+"""Lance reads these once, at its first use. A value that the user has set stands."""
+
+_M_MMAP_THRESHOLD = -3  # <malloc.h>
+_MMAP_BYTES = 1 << 20  # blocks from this size go back to the system when they are freed; glibc raises its own bound to
+# 32 MB as it goes, and the pages of every write then stay in the heap: 100 MB after 8,800 rows
+
 
 def load() -> Any:
     """The lancedb module."""
     with _lock:
         if "lancedb" in sys.modules:
             return sys.modules["lancedb"]
+        _bound_memory()
         with _models_built_later(), _overrides_believed(), _package_without_its_init(_CATALOGUE):
             import lancedb
         return lancedb
+
+
+def _bound_memory() -> None:
+    for name, value in _BOUNDS.items():
+        os.environ.setdefault(name, value)
+    if sys.platform == "linux":
+        mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # musl has none, and no bound that grows
+        if mallopt is not None:
+            mallopt(_M_MMAP_THRESHOLD, _MMAP_BYTES)
 
 
 @contextmanager

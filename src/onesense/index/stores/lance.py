@@ -1,7 +1,8 @@
 """A collection in a folder: a LanceDB table (metadata, filters, durability, many processes) searched through a funnel.
 
 The int8 codes of the first 256 dims are a column of their own, so that a cold query reads 25 MB for 100,000 rows
-instead of 1.2 GB. They stay in memory until the table's version changes; the nearest are fetched whole and re-ranked.
+instead of 1.2 GB. They stay in memory; after a write only the codes of new rows are read. The nearest rows are fetched
+whole and re-ranked.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from onesense.index.rows import check_query, check_rows, evenly, require_same, s
 from onesense.types import Array, Payload, StoreSpec, Where
 from onesense.vectors import CODE_DIM, quantize, rerank, scan
 
-from . import _lancedb
+from . import _dtypes, _lancedb
 from ._disk import write_atomically
 
 SPEC_FILE = "collection.json"
@@ -39,6 +40,7 @@ ROWS_PER_FRAGMENT = 2_000  # (100,000 rows) are not written anew after every few
 NEW_SHARE = 0.1  # of the rows; with more written since it was opened, a table is merged when it is closed
 KEEP_VERSIONS = timedelta(seconds=1)  # longer than any single read; what a merge replaces goes then, else the disk
 # would hold everything twice
+FETCHED_SHARE = 0.2  # of the rows; when more are new, reading the whole column of codes is cheaper than fetching them
 IDS_PER_FILTER = 1_000  # ids in one SQL expression
 WORDS = "words"  # column of folded words, one space between two, with an inverted index of LanceDB
 
@@ -48,28 +50,29 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Snapshot:
-    """What a search needs of one version of the table, sorted by id so that ties come out by id."""
+    """What a search needs of one version of the table, sorted by Lance's row ids."""
 
     version: int
-    ids: Any
-    """pyarrow string [n]."""
     row_ids: Array
-    """uint64 [n], Lance's own; valid in this version."""
+    """uint64 [n], ascending, Lance's own: the fragment and the place in it. A row that is written anew gets another."""
     codes: Array
     """int8 [n, c]."""
     whole: Array | None
     """float32 [n, d] of a small table, None of a large one."""
 
+    def positions_of(self, row_ids: Array) -> Array:
+        """int64 [m] position of each of Lance's row ids."""
+        return np.searchsorted(self.row_ids, row_ids)
+
     def positions(self, row_ids: Array) -> Array:
         """int64 [m] positions of Lance's row ids, in ascending order of position."""
-        order = np.argsort(self.row_ids)
-        return np.sort(order[np.searchsorted(self.row_ids, row_ids, sorter=order)])
+        return np.sort(self.positions_of(row_ids))
 
 
 class Store:
     """See `onesense.types.Store`. Thread-safe; many processes may read and write."""
 
-    features = frozenset({"filter", "text"})
+    features = frozenset({"filter", "text", "dtype"})
 
     def __init__(self, path: Path, spec: StoreSpec, table: Any) -> None:
         self.spec = spec
@@ -109,7 +112,7 @@ class Store:
             require_same(found, spec, path)
         with _readable(path):
             database = _lancedb.load().connect(str(path))
-            table = database.create_table(TABLE, schema=_schema(spec.dim), exist_ok=True)
+            table = database.create_table(TABLE, schema=_schema(spec), exist_ok=True)
             _require_words(table)
             return cls(path, spec, table)
 
@@ -118,7 +121,7 @@ class Store:
         names, rows, texts = check_rows(ids, vectors, payloads, self.spec.dim)
         if not names:
             return
-        table = _to_arrow(names, rows, texts)
+        table = _to_arrow(names, rows, texts, self.spec)
 
         def write() -> None:
             merge = self._table.merge_insert("id").when_matched_update_all().when_not_matched_insert_all()
@@ -189,7 +192,7 @@ class Store:
         for chunk in _chunks(list(ids), IDS_PER_FILTER):
             query = _query(self._table, _any_of("id", chunk)).select(["id", "vector"])
             got = self._attempt(query.to_arrow)
-            found.update(zip(got["id"].to_pylist(), _matrix(got["vector"], self.spec.dim), strict=True))
+            found.update(zip(got["id"].to_pylist(), _vectors(got["vector"], self.spec), strict=True))
         missing = [id_ for id_ in ids if id_ not in found]
         if missing:
             raise NotFound(f"`{self._path}` has no row `{missing[0]}`")
@@ -198,6 +201,10 @@ class Store:
     def count(self) -> int:
         """Number of rows."""
         return self._attempt(self._n_rows)
+
+    def compact(self) -> None:
+        """Merge all pieces into one, bring the index of words up to date, and drop old versions."""
+        self._attempt(lambda: self._table.optimize(cleanup_older_than=KEEP_VERSIONS))
 
     def close(self) -> None:
         """Merge what many small writes have left (fetching is 4x faster from one piece than from 40)."""
@@ -227,18 +234,15 @@ class Store:
         near = self._nearest(snapshot, query, k, self._passing(snapshot, where))
         if not len(near):
             return []
-        vectors, payloads = self._fetch(snapshot, near)
+        ids, vectors, payloads = self._fetch(snapshot, near)
         order, scores = rerank(vectors, query, k)
-        return [
-            (snapshot.ids[int(near[i])].as_py(), float(score), json.loads(payloads[i]))
-            for i, score in zip(order, scores, strict=True)
-        ]
+        return [(ids[i], float(score), json.loads(payloads[i])) for i, score in zip(order, scores, strict=True)]
 
     def _current(self) -> _Snapshot:
         """The snapshot of this version, read again when somebody has written."""
         version = int(self._table.version)
         if self._snapshot is None or self._snapshot.version != version:
-            self._snapshot = _load(self._table, version, self.spec.dim)
+            self._snapshot = _load(self._table, version, self.spec, self._snapshot)
         return self._snapshot
 
     def _passing(self, snapshot: _Snapshot, where: Where | None) -> Array | None:
@@ -263,17 +267,17 @@ class Store:
         near = np.sort(scan(codes, query, max(CANDIDATES, CANDIDATES_PER_HIT * k)))
         return near if passing is None else passing[near]
 
-    def _fetch(self, snapshot: _Snapshot, near: Array) -> tuple[Array, list[str]]:
-        """Whole vectors float32 [m, d] and payload texts of positions, in their order."""
-        columns = ["payload"] if snapshot.whole is not None else ["payload", "vector"]
-        wanted = snapshot.row_ids[near]
-        got = self._table.take_row_ids(wanted.tolist()).select(columns).with_row_id().to_arrow()
-        found = got["_rowid"].to_numpy()
-        order = np.argsort(found)
-        place = order[np.searchsorted(found, wanted, sorter=order)]
-        texts = got["payload"].to_pylist()
-        vectors = snapshot.whole[near] if snapshot.whole is not None else _matrix(got["vector"], self.spec.dim)[place]
-        return vectors, [texts[i] for i in place]
+    def _fetch(self, snapshot: _Snapshot, near: Array) -> tuple[list[str], Array, list[str]]:
+        """Ids, whole vectors float32 [m, d] and payload texts of positions, by id, so that ties come out by id."""
+        columns = ["id", "payload"] if snapshot.whole is not None else ["id", "payload", "vector"]
+        got = self._table.take_row_ids(snapshot.row_ids[near].tolist()).select(columns).with_row_id().to_arrow()
+        ids, texts = got["id"].to_pylist(), got["payload"].to_pylist()
+        order = sorted(range(len(ids)), key=ids.__getitem__)
+        if snapshot.whole is not None:
+            vectors = snapshot.whole[snapshot.positions_of(got["_rowid"].to_numpy())]
+        else:
+            vectors = _vectors(got["vector"], self.spec)
+        return [ids[i] for i in order], vectors[order], [texts[i] for i in order]
 
     def _n_rows(self) -> int:
         return int(self._table.count_rows())
@@ -284,20 +288,40 @@ class Store:
             self._table.optimize(cleanup_older_than=KEEP_VERSIONS)
 
 
-def _load(table: Any, version: int, dim: int) -> _Snapshot:
-    import pyarrow.compute as pc
-
-    is_small = table.count_rows() <= EXACT_ROWS
-    columns = ["id", "code", "vector"] if is_small else ["id", "code"]
-    rows = _query(table, None).select(columns).with_row_id(with_row_id=True).to_arrow()
-    order = pc.sort_indices(rows["id"]).to_numpy()
-    return _Snapshot(
-        version,
-        rows["id"].combine_chunks().take(order),
-        rows["_rowid"].to_numpy()[order],
-        _matrix(rows["code"], min(CODE_DIM, dim))[order],
-        _matrix(rows["vector"], dim)[order] if is_small else None,
+def _load(table: Any, version: int, spec: StoreSpec, before: _Snapshot | None) -> _Snapshot:
+    """The snapshot of this version; of a large table only the rows that `before` does not have are read."""
+    if table.count_rows() <= EXACT_ROWS:
+        rows = _query(table, None).select(["code", "vector"]).with_row_id(with_row_id=True).to_arrow()
+        row_ids = rows["_rowid"].to_numpy()
+        order = np.argsort(row_ids)
+        codes, whole = _matrix(rows["code"], _code_width(spec)), _vectors(rows["vector"], spec)
+        return _Snapshot(version, row_ids[order], codes[order], whole[order])
+    alive = np.sort(
+        _query(table, None).select(["_rowid"]).with_row_id(with_row_id=True).to_arrow()["_rowid"].to_numpy()
     )
+    codes = np.empty((len(alive), _code_width(spec)), np.int8)
+    missing = np.ones(len(alive), bool)
+    if before is not None and before.whole is None:
+        kept = np.isin(before.row_ids, alive, assume_unique=True)
+        places = np.searchsorted(alive, before.row_ids[kept])
+        codes[places] = before.codes[kept]
+        missing[places] = False
+    _read_codes(table, alive, codes, missing)
+    return _Snapshot(version, alive, codes, None)
+
+
+def _read_codes(table: Any, row_ids: Array, codes: Array, missing: Array) -> None:
+    """Fill in the codes of the rows that are missing: few are fetched, many are read with all others, by batches."""
+    wanted = row_ids[missing]
+    if not len(wanted):
+        return
+    if len(wanted) <= FETCHED_SHARE * len(row_ids):
+        batches = table.take_row_ids(wanted.tolist()).select(["code"]).with_row_id().to_arrow().to_batches()
+    else:
+        batches = _query(table, None).select(["code"]).with_row_id(with_row_id=True).to_batches()
+    for batch in batches:
+        found = batch.column("code").flatten().to_numpy(zero_copy_only=False).reshape(-1, codes.shape[1])
+        codes[np.searchsorted(row_ids, batch.column("_rowid").to_numpy())] = found
 
 
 def _require_words(table: Any) -> None:
@@ -335,25 +359,37 @@ def _matrix(column: Any, width: int) -> Array:
 # --- rows and filters in Lance's terms ------------------------------------------------------------------------------
 
 
-def _schema(dim: int) -> Any:
+def _code_width(spec: StoreSpec) -> int:
+    return min(CODE_DIM, spec.dim)
+
+
+def _vectors(column: Any, spec: StoreSpec) -> Array:
+    """A column of stored vectors as unit rows float32 [n, d]."""
+    return _dtypes.decode(_matrix(column, _dtypes.width(spec.dim, spec.dtype)), spec.dtype, spec.dim)
+
+
+def _schema(spec: StoreSpec) -> Any:
     import pyarrow as pa
 
     types = {str: pa.string(), float: pa.float64()}
-    lists = {"vector": pa.list_(pa.float32(), dim), "code": pa.list_(pa.int8(), min(CODE_DIM, dim))}
+    lists = {
+        "vector": pa.list_(_dtypes.arrow_type(spec.dtype), _dtypes.width(spec.dim, spec.dtype)),
+        "code": pa.list_(pa.int8(), _code_width(spec)),
+    }
     columns = {name: types[kind] for name, kind in filters.COLUMNS.items()}
     return pa.schema({"id": pa.string(), **lists, **columns, "payload": pa.string(), WORDS: pa.string()})
 
 
-def _to_arrow(ids: list[str], vectors: Array, texts: list[str]) -> Any:
+def _to_arrow(ids: list[str], vectors: Array, texts: list[str], spec: StoreSpec) -> Any:
     import pyarrow as pa
 
-    schema = _schema(vectors.shape[1])
+    schema = _schema(spec)
     payloads = [json.loads(text) for text in texts]
     columns = [[_fit(p.get(name), kind) for p in payloads] for name, kind in filters.COLUMNS.items()]
     codes = quantize(vectors)
     lists = [
         pa.FixedSizeListArray.from_arrays(pa.array(rows.ravel()), rows.shape[1])
-        for rows in (np.ascontiguousarray(vectors), codes)
+        for rows in (_dtypes.encode(vectors, spec.dtype), codes)
     ]
     words = [fulltext.of_payload(payload) for payload in payloads]
     return pa.table([ids, *lists, *columns, texts, words], schema=schema)
