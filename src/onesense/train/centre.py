@@ -27,13 +27,23 @@ Part = tuple[Tensor, Array | None]
 """Tokens [L, 384] and the unit concept vector [384], None without."""
 
 
-def joined(pooled: Array, bridge: Mapping[str, Array], concepts: Array | None = None) -> Array:
-    """Joined vectors of contents of one part, not centred, float32 [n, 384]."""
+def joined(
+    pooled: Array, bridge: Mapping[str, Array], concepts: Array | None = None, sense: str | None = None
+) -> Array:
+    """Joined vectors of contents of one part, float32 [n, 384]; `sense` is what brought it, None for text."""
     nothing = np.zeros((len(pooled), pooled.shape[1]), np.float32)
     share = np.full((len(pooled), 1), concepts is not None, np.float32)
-    no_sense = np.zeros((len(pooled), len(compose.SENSES)), np.float32)
-    out: Array = compose.joined(pooled, nothing if concepts is None else concepts, share, no_sense, bridge)
+    brought = np.tile(np.array([name == sense for name in compose.SENSES], np.float32), (len(pooled), 1))
+    out: Array = compose.joined(pooled, nothing if concepts is None else concepts, share, brought, bridge)
     return out.astype(np.float32)
+
+
+@torch.no_grad()
+def joined_parts(student: Student, sense: str, parts: Sequence[Part], bridge: Mapping[str, Array]) -> Array:
+    """Joined vectors of pictures, sounds or recordings, each alone in its content, float32 [n, 384]."""
+    pooled = student.pooled([student.bridge.sequence([tokens]) for tokens, _ in parts]).numpy()
+    concepts = [c for _, c in parts if c is not None]
+    return joined(pooled, bridge, np.stack(concepts) if concepts else None, sense)
 
 
 def examples(
@@ -49,10 +59,9 @@ def examples(
     shown = [p.features for name in PHOTOGRAPHS for p in packs[name]]
     said = [c.tokens for c in speech.clips(ear, kinds=("story", "real"))]
     return {
-        "picture": [_soft(student, "picture", sense, senses.picture_soft, f) for f in _draw(shown, rng)],
+        "picture": [soft(student, "picture", sense, senses.picture_soft, f) for f in _draw(shown, rng)],
         "sound": [
-            _soft(student, "sound", sounds[0], senses.sound_soft, f)
-            for f in _draw([c.features for c in sounds[1]], rng)
+            soft(student, "sound", sounds[0], senses.sound_soft, f) for f in _draw([c.features for c in sounds[1]], rng)
         ],
         "speech": [(torch.from_numpy(t.astype(np.float32)), None) for t in _draw(said, rng)],
     }
@@ -62,15 +71,16 @@ def _draw(items: Sequence[Array], rng: random.Random) -> list[Array]:
     return [items[i] for i in rng.sample(range(len(items)), min(N_EXAMPLES, len(items)))]
 
 
-def _soft(
+def soft(
     student: Student,
     name: str,
     sense: senses.Sense,
-    soft: Callable[[senses.Sense, Array], tuple[Array, Array]],
+    perceive: Callable[[senses.Sense, Array], tuple[Array, Array]],
     features: Array,
 ) -> Part:
+    """Tokens and concept vector of the cached features of one picture or sound."""
     x = features.astype(np.float32)
-    words, concept = soft(sense, x)
+    words, concept = perceive(sense, x)
     tokens = student.bridge.tokens(name, torch.from_numpy(words), torch.from_numpy(sense.standardize(x)))
     return tokens, concept
 
@@ -90,8 +100,6 @@ def gaps(student: Student, parts: Mapping[str, Sequence[Part]], of_text: Array, 
     """
     rows = []
     for sense in compose.SENSES:
-        pooled = student.pooled([student.bridge.sequence([tokens]) for tokens, _ in parts[sense]]).numpy()
-        concepts = [c for _, c in parts[sense] if c is not None]
-        vectors = joined(pooled, bridge, np.stack(concepts) if concepts else None)
+        vectors = joined_parts(student, sense, parts[sense], bridge)
         rows.append(np.linalg.norm(vectors, axis=1).mean() * (unit(vectors).mean(0) - of_text))
     return np.stack(rows).astype(np.float32)

@@ -10,9 +10,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import random
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, cast
@@ -23,11 +21,10 @@ import torch
 from ..engine.backends._mini.ear import Adapter
 from ..engine.backends._mini.package import FORMAT
 from ..engine.backends._mini.tokenizer import pack
-from ..evals.packs import Packs
 from ..types import Array
-from . import centre, graphs, sources, vocabulary
-from .concepts import Table, unit
-from .data import senses, texts
+from . import centre, graphs, matched, sources, vocabulary
+from .concepts import Table
+from .data import senses
 from .head import fit_rotation
 from .importers import e5, whisper
 from .letters import Letters
@@ -47,6 +44,9 @@ class Choice:
     detail: float = 0.02
     centring: float = 0.5
     """How much of what sets a sense apart from text is taken away, 0..1."""
+    decay: float = 0.8
+    """How much less the later of the 384 shared dimensions weigh: the last one exp(-decay). The first ones hold what
+    pairs of all kinds have in common, the last ones what tells single texts apart."""
     branches: float = 0.36
     """How much of the trained branches is kept, 0..1: between the imported and the trained trunk (Wortsman et al. 2022,
     arXiv:2109.01903). A third keeps STS-B within half a point of the imported model and loses little else."""
@@ -181,35 +181,20 @@ def write_bridge(student: Student, features: Path, ear: Path, choice: Choice, ou
     of_pictures, of_sounds = senses.picture_sense(features, packs), senses.sound_sense(features, clips)
     for name, sense in (("picture", of_pictures), ("sound", of_sounds)):
         bridge[f"{name}.mean"], bridge[f"{name}.spread"] = sense.mean, (0.3 / sense.deviation).astype(np.float32)
-    pairs = _pairs(5_000)
-    left, right = (_unit_texts(student, [p[side] for p in pairs]) for side in (0, 1))
-    bridge["head.mean"] = np.concatenate([left, right]).mean(0)
+    pairs = matched.text_pairs()
+    bridge["head.mean"] = np.concatenate([matched.encode(student, [p[side] for p in pairs]) for side in (0, 1)]).mean(0)
     bridge |= {"head.skip": np.array(choice.skip, np.float32), "head.detail": np.array(choice.detail, np.float32)}
     bridge |= {"head.centring": np.zeros((), np.float32), "head.centre": np.zeros((3, 384), np.float32)}
-    one, other = (centre.joined(x, bridge) for x in (left, right))
-    bridge["head.rotation"] = fit_rotation(one, other)
+    said = matched.text_group(student, pairs, bridge)
     parts = centre.examples(student, (of_pictures, packs), (of_sounds, clips), ear)
-    bridge["head.centre"] = centre.gaps(student, parts, unit(other).mean(0), bridge)
+    bridge["head.centre"] = centre.gaps(student, parts, said[1].mean(0), bridge)
     bridge["head.centring"] = np.array(choice.centring, np.float32)
+    asked = matched.text_group(student, matched.search_pairs(), bridge)
+    seen = matched.sense_groups(student, (of_pictures, packs), (of_sounds, clips), ear, bridge)
+    turn = fit_rotation([said, asked, *seen])
+    bridge["head.rotation"] = turn * np.exp(-choice.decay * np.arange(len(turn), dtype=np.float32) / len(turn))
     exact = {k: v for k, v in bridge.items() if k.startswith("head") or k.endswith((".mean", ".spread"))}
     _save(out / "bridge.npz", exact | compact({k: v for k, v in bridge.items() if k not in exact}))
-
-
-def _pairs(n: int) -> list[tuple[str, str]]:
-    """Text pairs that the rotation is fitted on: sentences, words, stories, questions with tables."""
-    rng = random.Random(1)
-    found = texts.sources(Packs(sources.data_root()), seed=5)
-    total = sum(s.weight for s in found)
-    pairs = [p for s in found for p in s.sample(int(n * s.weight / total), rng)]
-    return [(p.text, p.other) for p in pairs]
-
-
-@torch.no_grad()
-def _unit_texts(student: Student, batch: Sequence[str]) -> Array:
-    student.teacher.trunk, imported = student.trunk.eval(), student.teacher.trunk
-    vectors = student.teacher.encode(batch)
-    student.teacher.trunk = imported
-    return vectors
 
 
 def write_manifest(out: Path) -> dict[str, Any]:
@@ -284,10 +269,17 @@ def main() -> None:
     parser.add_argument("--skip", type=float, default=Choice().skip)
     parser.add_argument("--detail", type=float, default=Choice().detail)
     parser.add_argument("--centring", type=float, default=Choice().centring)
+    parser.add_argument("--decay", type=float, default=Choice().decay)
     parser.add_argument("--branches", type=float, default=Choice().branches)
     o = parser.parse_args()
     manifest = export(
-        o.checkpoint, o.features, o.ear, o.pieces, o.out, Choice(o.skip, o.detail, o.centring, o.branches), o.letters
+        o.checkpoint,
+        o.features,
+        o.ear,
+        o.pieces,
+        o.out,
+        Choice(o.skip, o.detail, o.centring, o.decay, o.branches),
+        o.letters,
     )
     for name, file in manifest["files"].items():
         sys.stdout.write(f"{file['bytes'] / MB:8.2f} MB  {name}\n")

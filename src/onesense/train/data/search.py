@@ -68,6 +68,16 @@ def sources(packs: Packs, embed: Embed) -> dict[str, SearchSource]:
     return {name: SearchSource(name, list(_READERS[name](packs)), embed) for name in WEIGHTS}
 
 
+def pairs(packs: Packs, n: int, rng: random.Random) -> list[tuple[str, str]]:
+    """About n queries with their passages, one of each passage, sources by their weights."""
+    total, found = sum(WEIGHTS.values()), []
+    for name, weight in WEIGHTS.items():
+        rows = list(_READERS[name](packs))
+        drawn = rng.sample(rows, min(len(rows), round(n * weight / total)))
+        found += [(rng.choice(row.queries), row.passage) for row in drawn]
+    return found
+
+
 def _questions(packs: Packs) -> Iterator[Found]:
     from ...evals.tasks.tables import QUESTIONS, TABLES, render
 
