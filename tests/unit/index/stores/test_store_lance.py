@@ -91,3 +91,20 @@ def test_the_catalogue_client_that_is_put_off_still_works_afterwards():
         "from pydantic import BaseModel; assert not BaseModel.model_config.get('defer_build')"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_after_a_write_only_new_codes_are_read(tmp_path, monkeypatch):
+    store = lance.Store.open(tmp_path / "c.onesense", SPEC)
+    rows = matryoshka(2_000, seed=5)
+    store.upsert([f"{i:05d}" for i in range(1_900)], rows[:1_900], [{}] * 1_900)
+    store.search(rows[0], 1)
+    read: list[int] = []
+    fill = lance._read_codes
+    monkeypatch.setattr(lance, "_read_codes", lambda t, i, c, m: (read.append(int(m.sum())), fill(t, i, c, m))[1])
+    store.upsert([f"{i:05d}" for i in range(1_890, 2_000)], rows[1_890:], [{}] * 110)
+    store.delete(["00007"])
+    assert store.search(rows[1_950], 1)[0][0] == "01950" and read == [110]
+    assert store.search(rows[1_895], 1)[0][0] == "01895"
+    assert store.search(rows[7], 1)[0][0] != "00007" and read == [110]
+    assert len(store._snapshot.codes) == 1_999
+    store.close()
