@@ -11,7 +11,23 @@ import typer
 
 from onesense import __version__
 
-from . import analyse, demo, doctor, embed, eval, explain, index, keeping, models, plugins, search, serve, train
+from . import (
+    analyse,
+    ask,
+    demo,
+    doctor,
+    embed,
+    eval,
+    explain,
+    index,
+    keeping,
+    mcp,
+    models,
+    plugins,
+    search,
+    serve,
+    train,
+)
 from .verb import Verb
 
 app = typer.Typer(
@@ -44,11 +60,13 @@ def options(
 app.command("embed", cls=Verb)(embed.command)
 app.command("index", cls=Verb)(index.command)
 app.command("search", cls=Verb)(search.command)
+app.command("ask", cls=Verb)(ask.command)
 app.command("analyse", cls=Verb)(analyse.command)
 for _name in ("collections", "verify", "repair", "compact", "export", "reembed"):
     app.command(_name, cls=Verb)(getattr(keeping, _name))
 app.command("import", cls=Verb)(keeping.load)
 app.command("serve", cls=Verb)(serve.command)
+app.command("mcp", cls=Verb)(mcp.command)
 app.command("models", cls=Verb)(models.command)
 app.command("explain", cls=Verb)(explain.command)
 app.command("eval", cls=Verb)(eval.command)

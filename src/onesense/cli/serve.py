@@ -48,6 +48,7 @@ def command(
     data_dir: Annotated[Path | None, Option(help="Folder of uploads and batches.")] = None,
     collection: Annotated[list[Path] | None, Option(help="Collection to show in the Studio.")] = None,
     media_root: Annotated[list[Path] | None, Option(help="Folder that may be indexed over HTTP.")] = None,
+    llm: Annotated[str | None, Option(envvar="ONESENSE_LLM", help="Language model that answers /api/ask.")] = None,
     public_url: Annotated[str | None, Option(help="Address that clients see, behind a proxy.")] = None,
     tls_cert: Annotated[Path | None, Option(help="Certificate, PEM.")] = None,
     tls_key: Annotated[Path | None, Option(help="Private key of the certificate, PEM.")] = None,
@@ -81,6 +82,7 @@ def command(
         cache_path=cache,
         collections=_existing(collection or []),
         media_roots=_existing(media_root or []),
+        llm=llm,
         public_url=public_url,
     )
 

@@ -129,16 +129,14 @@ def _mark_page(embedder: Embedder, hit: Hit, target: Target) -> Mark:
     asked = set(words.asked(target.text))
 
     def find(text: str) -> Sequence[tuple[int, int]]:
-        rare = [span for span in words.places(text, asked) if text[slice(*span)].casefold() not in _FREQUENT]
+        rare = [span for span in words.places(text, asked) if text[slice(*span)].casefold() not in FREQUENT]
         return rare or _best_sentence(embedder, text, target)
 
     boxes, text = _boxes.boxes(_file(hit), hit.locator.page or 1, find)
     return Mark(tuple(boxes), text=text) if boxes else _mark_picture(embedder, hit, target)
 
 
-_FREQUENT = frozenset(
-    "a an and are as at by for from how in is it many much of on or that the to was what were".split()
-)
+FREQUENT = frozenset("a an and are as at by for from how in is it many much of on or that the to was what were".split())
 """English words that would be marked all over a page; other languages' small words are marked."""
 
 

@@ -37,7 +37,7 @@ from .sources import NoSources
 
 ROOMS = (
     *("gemini", "vertex", "openai", "cohere", "files", "batches", "models", "health"),
-    *("collections", "collections_media", "collections_jobs", "collections_space", "studio"),
+    *("collections", "collections_media", "collections_jobs", "collections_space", "ask", "studio"),
 )
 """Modules of this folder with a `router`, in the order in which their routes are tried."""
 

@@ -94,6 +94,8 @@ class Settings:
     """Collections that the Studio and `/api` show from the start, wherever they are."""
     media_roots: tuple[Path, ...] = ()
     """Folders of this machine that may be indexed over HTTP; when empty, any on a loopback address, else none."""
+    llm: str | None = None
+    """Language model that answers `/api/ask`, as `rag.llm` reads it; without one answers are made of passages."""
     public_url: str | None = None
     """The address that clients see, where a proxy stands before the server; upload addresses are made of it."""
 

@@ -1,0 +1,1 @@
+"""The same verbs for agents, over the Model Context Protocol."""

@@ -1,0 +1,1 @@
+"""Questions and answers over collections: retrieve, answer, cite."""
