@@ -18,7 +18,8 @@ import pytest
 
 from onesense import plugins
 from onesense.errors import CorruptData, FingerprintMismatch, InvalidInput, NotFound, OnesenseError
-from onesense.types import Store, StoreSpec
+from onesense.index import words
+from onesense.types import Noted, Sampling, Store, StoreSpec, Worded
 from onesense.vectors import truncate_normalize
 
 DIM = 64
@@ -287,6 +288,149 @@ def test_a_reader_is_never_disturbed_by_a_writer(store, store_class, path):
     thread.join(60)
     assert not faults
     assert store.count() == 200
+
+
+# --- what a store may do beyond that ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def worded(store):
+    return _able(store, Worded)
+
+
+@pytest.fixture
+def noted(store):
+    return _able(store, Noted)
+
+
+@pytest.fixture
+def sampling(store):
+    return _able(store, Sampling)
+
+
+def _able(store: Store, ability: type) -> Any:
+    if not isinstance(store, ability):
+        pytest.skip(f"this store is not {ability.__name__}, which is its choice")
+    return store
+
+
+@pytest.mark.parametrize("name", ["json", "lance"])
+def test_the_stores_of_the_house_can_do_everything(name):
+    made = plugins.load("stores", name)
+    assert "text" in made.features
+    for ability in (Worded, Noted, Sampling):
+        methods = [method for method in vars(ability) if not method.startswith("_")]
+        assert methods and all(callable(getattr(made, method, None)) for method in methods)
+
+
+def test_a_store_says_that_it_finds_words(store):
+    assert ("text" in store.features) is isinstance(store, Worded)
+
+
+SAYINGS = {
+    "été.txt": "Un été à la mer",
+    "kyoto.txt": "東京から京都へ行く",
+    "cats.txt": "cats and dogs and cats",
+    "dogs.txt": "dogs bark and bark at the many other dogs of the long street",
+    "IMG_2041.jpg": "",
+}
+
+
+@pytest.fixture
+def sayings(worded):
+    payloads = [
+        {"path": f"/media/{name}", "modality": "text", "size": 10 * i, "text": text, "metadata": {"n": i}}
+        for i, (name, text) in enumerate(SAYINGS.items())
+    ]
+    worded.upsert(list(SAYINGS), unit(len(SAYINGS)), payloads)
+    return worded
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        ("ETE", {"été.txt"}),
+        ("京都", {"kyoto.txt"}),
+        ("cats", {"cats.txt"}),
+        ("img_2041", {"IMG_2041.jpg"}),
+        ("dogs", {"cats.txt", "dogs.txt"}),
+        ("cats mer", {"cats.txt", "été.txt"}),
+        ("and", {"cats.txt", "dogs.txt"}),
+        ("giraffe", set()),
+        ("", set()),
+    ],
+)
+def test_words_are_found_as_they_are_folded(sayings, asked, expected):
+    assert set(ids_of(sayings.find_words(words.asked(asked), 10))) == expected
+
+
+def test_the_most_words_come_first(sayings):
+    found = sayings.find_words(["cats", "dogs"], 10)
+    assert ids_of(found) == ["cats.txt", "dogs.txt"]  # more of them, in fewer words
+    assert found[0][1] > found[1][1] > 0
+    assert found[0][2]["text"] == SAYINGS["cats.txt"]
+    assert ids_of(sayings.find_words(["cats", "dogs"], 1)) == ["cats.txt"]
+
+
+def test_words_that_a_query_language_would_read_are_words(sayings):
+    sayings.upsert(["odd"], unit(1, seed=3), [{"path": "/odd", "text": "or not near title:x 5.5"}])
+    for word in words.asked("or not near title 5.5"):
+        assert "odd" in ids_of(sayings.find_words([word], 10))
+
+
+@pytest.mark.parametrize(
+    ("where", "expected"),
+    [({"n": 3}, ["dogs.txt"]), ({"size": {"lte": 20}}, ["cats.txt"]), ({"path": {"prefix": "/other"}}, [])],
+)
+def test_words_are_found_among_what_passes_a_filter(sayings, where, expected):
+    assert ids_of(sayings.find_words(["dogs"], 10, where)) == expected
+
+
+def test_a_filter_leaves_no_words_behind_those_that_do_not_pass(worded):
+    payloads = [{"path": f"/{i}", "text": "tram " * (40 - i), "metadata": {"last": i == 39}} for i in range(40)]
+    worded.upsert([f"{i:02}" for i in range(40)], unit(40), payloads)
+    assert ids_of(worded.find_words(["tram"], 3, {"last": True})) == ["39"]
+
+
+def test_words_follow_what_is_written_and_deleted(sayings, store_class, path):
+    sayings.upsert(["cats.txt"], unit(1, seed=4), [{"path": "/media/x.txt", "text": "a giraffe"}])
+    sayings.delete(["dogs.txt"])
+    assert sayings.find_words(["cats", "dogs"], 10) == []
+    sayings.close()
+    again = store_class.open(path, SPEC)
+    assert ids_of(again.find_words(["giraffe"], 10)) == ["cats.txt"]
+    again.close()
+
+
+def test_notes_are_kept_beside_the_rows(noted, store_class, path):
+    note = {"format": "x.v1", "名": ["é", 1.5, None, {"deep": True}]}
+    assert noted.read_note("plan") is None
+    noted.write_note("plan", {"old": 1})
+    noted.write_note("plan", note)
+    noted.write_note("other", {})
+    put(noted, "a")
+    reader = store_class.open(path, SPEC)
+    assert (reader.read_note("plan"), reader.read_note("other")) == (note, {})
+    noted.write_note("plan", {"new": 2})
+    assert reader.read_note("plan") == {"new": 2}
+    assert [id_ for id_, _ in reader.rows()] == ["a"]
+    reader.close()
+
+
+def test_a_sample_is_counted_and_evenly_spread(sampling, store_class, path):
+    assert dict(sampling.sample(5)) == {}
+    names = [f"n{i:02}" for i in range(40)]
+    for part in (names[1::2], names[::2]):
+        sampling.upsert(part, unit(20, seed=len(part[0])), [{"modality": "text"}] * 20)
+    sampling.upsert(["p", "bare"], unit(2), [{"modality": "image"}, {}])
+    found = sampling.sample(5)
+    assert found["text"] == (40, ["n00", "n10", "n20", "n29", "n39"])
+    assert (found["image"], found[""]) == ((1, ["p"]), (1, ["bare"]))
+    sampling.delete(names[20:])
+    assert sampling.sample(100)["text"] == (20, names[:20])
+    again = store_class.open(path, SPEC)
+    assert again.sample(5) == sampling.sample(5)
+    again.close()
 
 
 WRITER = """

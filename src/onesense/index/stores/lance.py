@@ -42,6 +42,7 @@ KEEP_VERSIONS = timedelta(seconds=1)  # longer than any single read; what a merg
 # would hold everything twice
 FETCHED_SHARE = 0.2  # of the rows; when more are new, reading the whole column of codes is cheaper than fetching them
 IDS_PER_FILTER = 1_000  # ids in one SQL expression
+MORE_WORDS = 8  # times as many rows are asked for words while too few of them pass a filter that SQL cannot say
 WORDS = "words"  # column of folded words, one space between two, with an inverted index of LanceDB
 
 
@@ -145,16 +146,19 @@ class Store:
         """The k rows with the highest BM25, see `types.Worded`; rows that the index has not taken up yet are read."""
         sql, rest = _compile(where)
 
-        def find() -> Any:
+        def find(limit: int) -> Any:
             query = self._table.search(" ".join(words), query_type="fts", fts_columns=WORDS)
             query = query if sql is None else query.where(sql, prefilter=True)
-            return query.limit(k).select(["id", "payload", "_score"]).to_arrow()
+            return query.limit(limit).select(["id", "payload", "_score"]).to_arrow()
 
-        found = self._attempt(find) if words else None
-        rows = [] if found is None else found.to_pylist()
-        parsed = [(row["id"], float(row["_score"]), json.loads(row["payload"])) for row in rows]
-        passing = [row for row in parsed if filters.matches(row[2], rest)]
-        return sorted(passing, key=lambda row: (-row[1], row[0]))
+        passing: list[tuple[str, float, Payload]] = []
+        limit, n_found = k, k if words else 0
+        while len(passing) < k and n_found == limit:  # what SQL cannot say is asked of the rows, so of more than k
+            rows = self._attempt(partial(find, limit)).to_pylist()
+            parsed = [(row["id"], float(row["_score"]), json.loads(row["payload"])) for row in rows]
+            passing = [row for row in parsed if filters.matches(row[2], rest)]
+            limit, n_found = limit * MORE_WORDS, len(rows) * MORE_WORDS
+        return sorted(passing, key=lambda row: (-row[1], row[0]))[:k]
 
     def read_note(self, name: str) -> Mapping[str, Any] | None:
         """A JSON file beside the spec."""
