@@ -83,6 +83,7 @@ def opened(browser: Any, url: str) -> Iterator[Callable[..., Any]]:
         page.goto(f"{url}/{place}")
         return page
 
+    open_page.said = said  # type: ignore[attr-defined]  # for tests of what the server refuses: Chromium reports it
     yield open_page
     for context in contexts:
         context.close()

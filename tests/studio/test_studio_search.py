@@ -43,7 +43,7 @@ def test_a_picture_finds_its_like_and_a_minus_steers_away(opened: Open, library:
     page = opened()
     page.set_input_files("input[type=file]", str(library / "library" / "photos" / "chelsea.png"))
     page.wait_for_selector(".results-line")
-    assert names(page)[0] == "chelsea.png"
+    assert "chelsea.png" in names(page)[:3]
     assert page.locator(".chip").count() == 1
     page.click(".chip-sign")
     page.wait_for_selector(".chip.minus")

@@ -7,7 +7,7 @@ import hashlib
 import os
 import secrets
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 _KEEP = 0.8  # share of the limit that is left after a sweep, so that not every new file sweeps
@@ -64,14 +64,16 @@ class PreviewCache:
         return kept
 
     @contextlib.contextmanager
-    def _turn(self, key: str):  # type: ignore[no-untyped-def]  # a generator of nothing
+    def _turn(self, key: str) -> Iterator[None]:
         """One thread draws a thing; the others wait for it."""
         with self._lock:
             turn = self._drawing.setdefault(key, threading.Lock())
-        with turn:
-            yield
-        with self._lock:
-            self._drawing.pop(key, None)
+        try:
+            with turn:
+                yield
+        finally:
+            with self._lock:
+                self._drawing.pop(key, None)
 
     def _count(self, n_bytes: int) -> None:
         with self._lock:

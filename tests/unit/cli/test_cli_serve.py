@@ -87,3 +87,17 @@ def test_what_cannot_be_is_said_in_one_line(served: dict[str, Any], options: lis
     assert said in result.stderr
     assert "Traceback" not in result.output
     assert "secret" not in result.stderr.replace("NAME=SECRET", "")
+
+
+def test_collections_and_folders_are_named_where_they_are(served: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "a.onesense").mkdir()
+    options = ["--collection", str(tmp_path / "a.onesense"), "--media-root", str(tmp_path)]
+    assert call(*options).exit_code == 0
+    settings = served["settings"]
+    assert (settings.collections, settings.media_roots) == ((tmp_path / "a.onesense",), (tmp_path,))
+
+
+def test_a_collection_that_is_not_there_is_said(served: dict[str, Any]) -> None:
+    result = call("--collection", "/no/such.onesense")
+    assert result.exit_code != 0
+    assert "/no/such.onesense" in result.stderr and "onesense index" in result.stderr

@@ -11,7 +11,8 @@ export const modalityOf = (type) => (/^(image|audio|video)\//.exec(type)?.[1] ??
 /** An empty query. */
 export const emptyQuery = () => ({ words: "", chips: [] });
 
-export const isEmpty = (query) => !query.words.trim() && !query.chips.some((chip) => chip.uri || chip.text || chip.id);
+/** Whether there is nothing to look for; what to steer away from alone is not enough. */
+export const isEmpty = (query) => !query.words.trim() && !query.chips.some((chip) => chip.sign > 0 && (chip.uri || chip.text || chip.id));
 
 /** A chip for an item of the collection. */
 export function likeChip(collection, hit, sign = 1) {
