@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _CONDITION = re.compile(r"\s*([^<>^=]+?)\s*(>=|<=|\^=|=)(.*)", re.DOTALL)
 _OPERATORS = {">=": "gte", "<=": "lte", "^=": "prefix"}
+_TEXT_FIELDS = ("path", "modality", "mime", "taken", "language")
 
 
 def command(
@@ -83,7 +84,8 @@ def command(
 def parse_where(conditions: Sequence[str]) -> dict[str, Any]:
     """`KEY=VALUE`, `KEY>=VALUE`, `KEY<=VALUE` and `KEY^=PREFIX` as a filter.
 
-    Numbers, true and false are read as such; a key with `=` given twice means any of both.
+    Numbers, true and false are read as such, but for fields that hold text (`taken>=2024` is a date that begins with
+    2024); a key with `=` given twice means any of both.
 
     Raises:
         InvalidInput: a condition has no sign or no key, or a key has both values and bounds.
@@ -94,11 +96,12 @@ def parse_where(conditions: Sequence[str]) -> dict[str, Any]:
         match = _CONDITION.fullmatch(condition)
         if match is None:
             raise InvalidInput(f"--where {condition!r} is not KEY=VALUE, such as --where album=lisbon or 'width>=640'")
-        key, sign, value = match[1], match[2], match[3]
+        key, sign, text = match[1], match[2], match[3]
+        value = text if key in _TEXT_FIELDS or sign == "^=" else _plain_value(text)
         if sign == "=":
-            equal.setdefault(key, []).append(_plain_value(value))
+            equal.setdefault(key, []).append(value)
         else:
-            bounds.setdefault(key, {})[_OPERATORS[sign]] = value if sign == "^=" else _plain_value(value)
+            bounds.setdefault(key, {})[_OPERATORS[sign]] = value
     if both := sorted(set(equal) & set(bounds)):
         raise InvalidInput(f"--where gives `{both[0]}` a value and a bound: only one of them can be meant")
     return {key: values[0] if len(values) == 1 else values for key, values in equal.items()} | bounds

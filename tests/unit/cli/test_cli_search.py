@@ -133,6 +133,14 @@ def test_facts_filter_and_are_told(collection: Path) -> None:
     assert hit["facts"]["width"] == 32 and hit["facts"]["height"] == 24
 
 
+def test_fields_that_hold_text_are_compared_as_text() -> None:
+    from onesense.cli.search import parse_where
+
+    assert parse_where(["taken>=2024", "path=7", "width>=2000"]) == {
+        "taken": {"gte": "2024"}, "path": "7", "width": {"gte": 2000},
+    }  # fmt: skip
+
+
 def test_no_confident_match_is_said(collection: Path) -> None:
     answer = search(collection, "-t", "zxqv wvk", "--no-words", "--modality", "text")
     assert answer["is_confident"] is False and answer["hits"]
