@@ -90,6 +90,13 @@ test-clients: $(STAMP)dev ## Run every client of the APIs we answer, fresh from 
 	$(BIN)/python tests/http/clients/run.py
 	$(BIN)/python tests/http/clients/run.py --model onesense-mini
 
+.PHONY: test-doors
+test-doors: ## Run the LangChain, LlamaIndex and Haystack adapters with those packages, in an environment of their own
+	$(PYTHON) -m venv .venv-doors
+	.venv-doors/bin/python -m pip install --quiet --disable-pip-version-check --editable . \
+	  langchain-core llama-index-core haystack-ai pytest hypothesis
+	.venv-doors/bin/python -m pytest -q -m '' -W default tests/rag
+
 .PHONY: train-smoke
 train-smoke: $(STAMP)dev $(STAMP)train ## Two steps of every training task on made-up data (needs train-sources)
 	$(BIN)/python -m pytest -q -m '' tests/train/test_train_run.py -k smoke

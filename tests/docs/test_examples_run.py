@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in ("python", "search", "formats", "training"))]
+PAGES = [ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in ("python", "search", "ask", "formats", "training"))]
 
 
 def blocks() -> list[tuple[str, int, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,9 +22,20 @@ def command(
     seed: Annotated[int, typer.Option("--seed", help="For what is drawn at random.")] = 0,
     mteb: Annotated[bool, typer.Option("--mteb", help="The names are official tasks, measured by mteb.")] = False,
     overlap: Annotated[bool, typer.Option("--overlap", help="Only look for leaks: no model.")] = False,
+    questions: Annotated[Path | None, typer.Option(help="`rag`: your questions, JSON Lines, with --in.")] = None,
+    collections: Annotated[
+        list[Path] | None, typer.Option("--in", help="`rag`: collection to ask. Repeatable.")
+    ] = None,
+    llm: Annotated[str | None, typer.Option("--llm", help="`rag`: the language model, as for `onesense ask`.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Measure a model on the development sets; prints a Markdown table. Exit 3 when a task could not be measured."""
+    """Measure a model on the development sets; prints a Markdown table. Exit 3 when a task could not be measured.
+
+    `onesense eval rag` measures answers and their citations instead, on made-up meetings or on your own questions.
+    """
+    if tasks == ["rag"]:
+        _rag(model, questions, collections or [], llm, as_json=as_json)
+        return
     if overlap:
         _leaks(data, limit, as_json=as_json)
         return
@@ -43,6 +55,46 @@ def command(
     print(report.to_json() if as_json else report.to_markdown())
     if report.failed:
         raise typer.Exit(ExitCode.SOME_FAILED)
+
+
+def _rag(model: str, questions: Path | None, collections: list[Path], llm: str | None, *, as_json: bool) -> None:
+    """Recall and citations of answers."""
+    from onesense.errors import InvalidInput
+    from onesense.rag.evaluate import evaluate, read_questions
+    from onesense.rag.library import Library
+
+    from .screen import progress_bar
+
+    if (questions is None) != (not collections):
+        raise InvalidInput("--questions and --in belong together: your questions, and the collection that answers them")
+    with tempfile.TemporaryDirectory() as folder:
+        if questions is None:
+            questions, collections = _meetings(Path(folder), model)
+        with Library.open(collections) as library, progress_bar("asking", quiet=as_json) as progress:
+            report = evaluate(library, read_questions(questions), llm=llm, progress=progress)
+    if as_json:
+        print_json(report.to_dict())
+        return
+    facts = report.to_dict()
+    print(f"{facts['n']} questions, {facts['llm'] or 'no language model'}\n")
+    kinds = {"all": facts["all"], **facts["by_kind"]}
+    print("| measure | " + " | ".join(kinds) + " |\n|---|" + "---:|" * len(kinds))
+    for name in facts["all"]:
+        cells = ("–" if kinds[kind][name] is None else f"{kinds[kind][name]:.2f}" for kind in kinds)
+        print(f"| {name} | " + " | ".join(cells) + " |")
+
+
+def _meetings(folder: Path, model: str) -> tuple[Path, list[Path]]:
+    """The made-up meetings, indexed: their questions and their collection."""
+    from onesense import Collection
+
+    from . import eval_meetings
+
+    questions = eval_meetings.build(folder)
+    at = folder / "meetings.onesense"
+    with Collection.open(at, model=model) as collection:
+        collection.add([folder / "meetings"])
+    return questions, [at]
 
 
 def _leaks(data: Path | None, limit: int | None, *, as_json: bool) -> None:

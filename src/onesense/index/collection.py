@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 from onesense import plugins
 from onesense.engine import models
@@ -27,6 +27,9 @@ from .query import Ask, Options, aim
 from .rows import require_same
 from .sources import Failure, Source
 from .stores._dtypes import check as check_dtype
+
+if TYPE_CHECKING:
+    from onesense.rag.types import Answer
 
 DEFAULT_STORE = "lance"
 
@@ -244,6 +247,22 @@ class Collection:
         """
         target = aim(self._store, self._embedder, Ask(query, **options))
         return places.mark(self._embedder, hit, target)
+
+    def ask(self, question: str, **options: Any) -> Answer:
+        """A question answered from this collection, with citations.
+
+        Args:
+            question: what you want to know.
+            **options: `llm`, `wanted` and `turns` of `rag.ask.Conversation`, which also asks several collections,
+                streams, and keeps what was said.
+
+        Raises:
+            InvalidInput: the question is empty or too long, or the language model cannot be set up.
+            MissingExtra: the packages of the language model are not installed.
+        """
+        from onesense.rag.ask import ask  # the one import upwards, for a verb that people look for here
+
+        return ask(self, question, **options)
 
     def calibrate(self) -> Calibration | None:
         """Learn anew what scores mean here, see `index.calibrate`; done by itself when the collection grows."""

@@ -7,8 +7,8 @@ from collections.abc import Sequence, Sized
 
 _LIST = re.compile(r"\[\s*(\d{1,3}(?:\s*[,;]\s*\d{1,3})*)\s*\]")
 """`[2]`, and `[1, 3]`, which becomes `[1][3]`."""
-_BEGUN = re.compile(r"\s*\[[\d\s,;]*\Z")
-"""What may become a mark, with the space before it."""
+_BEGUN = re.compile(r"(?:\s+|\s*\[[\d\s,;]*)\Z")
+"""What may become a mark, with the space before it, which goes with it when it is dropped."""
 _MAX_BEGUN = 40  # characters that are held back for it
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _SENTENCE = re.compile(r"[^.!?。！？\n]*\w[^.!?。！？\n]*(?:[.!?。！？]+|\n|\Z)(?:\s*(?:\[\d+\])+)?")

@@ -161,8 +161,9 @@ class Library:
         name, path, place = links.parse(address)
         rows = self.collection(name).rows({"path": path})
         hits = sorted((to_hit(id_, 1.0, payload, None) for id_, payload in rows), key=_order)
+        wanted = links.link(name, path, place)
         for hit in hits:
-            if place == Locator() or hit.locator == place:
+            if place == Locator() or links.link(name, path, hit.locator) == wanted:
                 return name, hit
         for hit in hits:
             if _overlap(hit.locator, place):

@@ -44,10 +44,15 @@ def _fragment(place: Locator) -> str:
     if place.page is not None:
         return f"page={place.page}"
     if place.start_s is not None:
-        return f"t={place.start_s:g}" + ("" if place.end_s is None else f",{place.end_s:g}")
+        return f"t={_seconds(place.start_s)}" + ("" if place.end_s is None else f",{_seconds(place.end_s)}")
     if place.start_char is not None:
         return f"char={place.start_char},{place.end_char}"
     return ""
+
+
+def _seconds(value: float) -> str:
+    """To the millisecond, without zeros that say nothing."""
+    return f"{value:.3f}".rstrip("0").rstrip(".")
 
 
 def _place(text: str, fragment: str) -> Locator:
