@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in ("python", "search", "ask", "formats", "training"))]
+NAMES = ("python", "search", "ask", "formats", "training")
+PAGES = [ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in NAMES)]
 
 
 def blocks() -> list[tuple[str, int, str]]:

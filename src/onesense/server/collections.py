@@ -112,14 +112,13 @@ async def status(request: Request) -> Response:
     """What this server is and can do."""
     settings: Settings = request.app.state.settings
     info = request.app.state.engine.info(None)
-    paths = {route.path for route in request.app.routes if hasattr(route, "path")}
     return json_response(
         {
             "version": __version__,
             "ready": request.app.state.engine.is_ready,
             "model": {"name": info.name, "dim": info.dim, "dims": info.mrl_dims, "modalities": sorted(info.modalities)},
             "models": settings.models,
-            "can": {"ask": "/api/ask" in paths, "paths": takes_paths(settings)},
+            "can": {"ask": hasattr(request.app.state, "llm"), "paths": takes_paths(settings)},
             "roots": [str(root) for root in settings.media_roots],
             "limits": {"file_bytes": settings.limits.max_file_bytes, "hits": MAX_HITS},
         }
