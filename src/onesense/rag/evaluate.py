@@ -160,7 +160,7 @@ def _question(line: str, number: int) -> Question:
         fields = json.loads(line)
         gold = tuple(_place(place) for place in fields["gold"])
         return Question(str(fields["question"]), gold, str(fields.get("kind", "")))
-    except (ValueError, KeyError, TypeError, AttributeError) as cause:
+    except (ValueError, LookupError, TypeError, AttributeError) as cause:
         shape = '{"question": "...", "gold": [{"path": "a.pdf", "page": 2}]}'
         raise InvalidInput(f"line {number} is no question: expected {shape} ({cause})") from cause
 
