@@ -34,7 +34,7 @@ def shared_space(pooled: np.ndarray) -> np.ndarray:
     """The rival's unit vectors through our head: the first 384 dimensions of onesense-mini, float32 [n, 384]."""
     bridge = widen(Package().arrays("bridge.npz"))
     nothing = [np.zeros((1, n), np.float32) for n in (WIDTH, 1, len(compose.SENSES))]
-    joined = compose.joined(pooled, *nothing, bridge) @ bridge["head.rotation"]
+    joined = compose.joined(pooled, *nothing, bridge) @ bridge["head.map"]
     return joined / np.linalg.norm(joined, axis=1, keepdims=True)
 
 

@@ -58,7 +58,7 @@ class Remembering:
         pooled, items = np.stack([row for row, _ in known]), [item for _, item in known]
         skip, share = np.stack([i.concept for i in items]), np.array([[i.share] for i in items], np.float32)
         senses = np.stack([i.senses for i in items])
-        joined = compose.joined(pooled, skip, share, senses, bridge) @ bridge["head.rotation"]
+        joined = compose.joined(pooled, skip, share, senses, bridge) @ bridge["head.map"]
         joined /= np.linalg.norm(joined, axis=1, keepdims=True)
         portion = self.choice.detail
         fine = np.stack([i.detail for i in items])

@@ -44,12 +44,12 @@ class Choice:
     detail: float = 0.02
     centring: float = 0.5
     """How much of what sets a sense apart from text is taken away, 0..1."""
-    decay: float = 0.8
+    decay: float = 0.5
     """How much less the later of the 384 shared dimensions weigh: the last one exp(-decay). The first ones hold what
     pairs of all kinds have in common, the last ones what tells single texts apart."""
-    branches: float = 0.36
+    branches: float = 0.8
     """How much of the trained branches is kept, 0..1: between the imported and the trained trunk (Wortsman et al. 2022,
-    arXiv:2109.01903). A third keeps STS-B within half a point of the imported model and loses little else."""
+    arXiv:2109.01903)."""
 
 
 def compact(weights: dict[str, Array]) -> dict[str, Array]:
@@ -174,7 +174,7 @@ def write_eye(table: Table, out: Path) -> None:
 
 
 def write_bridge(student: Student, features: Path, ear: Path, choice: Choice, out: Path) -> None:
-    """Bridge and head, with the rotation and the centres fitted on the trained trunk's own vectors."""
+    """Bridge and head, with the map and the centres fitted on the trained trunk's own vectors."""
     bridge: dict[str, Array] = {k: v.detach().numpy() for k, v in student.bridge.named().items() if k != "letters"}
     packs = senses.pictures(features)
     clips = senses.sounds(features)
@@ -192,7 +192,7 @@ def write_bridge(student: Student, features: Path, ear: Path, choice: Choice, ou
     asked = matched.text_group(student, matched.search_pairs(), bridge)
     seen = matched.sense_groups(student, (of_pictures, packs), (of_sounds, clips), ear, bridge)
     turn = fit_rotation([said, asked, *seen])
-    bridge["head.rotation"] = turn * np.exp(-choice.decay * np.arange(len(turn), dtype=np.float32) / len(turn))
+    bridge["head.map"] = turn * np.exp(-choice.decay * np.arange(len(turn), dtype=np.float32) / len(turn))
     exact = {k: v for k, v in bridge.items() if k.startswith("head") or k.endswith((".mean", ".spread"))}
     _save(out / "bridge.npz", exact | compact({k: v for k, v in bridge.items() if k not in exact}))
 

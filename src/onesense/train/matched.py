@@ -21,7 +21,7 @@ from .data import search, senses, speech, texts
 from .run import Student
 
 N_TEXTS = 5_000
-N_SEARCH = 2_450
+N_SEARCH = 1_200
 MOST = {"captions": 700, "stories": 900, "caltech101": 500, "sounds": 700, "speech": 600}
 """Pairs of each kind of picture, of sounds and of recordings."""
 

@@ -328,7 +328,7 @@ class Backend:
         pooled = self._pool(items)
         skip, share = np.stack([i.concept for i in items]), np.array([[i.share] for i in items], np.float32)
         senses = np.stack([i.senses for i in items])
-        joined = compose.joined(pooled, skip, share, senses, self._bridge) @ self._bridge["head.rotation"]
+        joined = compose.joined(pooled, skip, share, senses, self._bridge) @ self._bridge["head.map"]
         joined /= np.linalg.norm(joined, axis=1, keepdims=True)
         portion = float(self._bridge["head.detail"])  # of the squared length
         fine = np.stack([i.detail for i in items])
@@ -372,7 +372,7 @@ class Backend:
             pictures = _pictures(value)
             if len(pictures):
                 eye = self._sense("eye", lambda: Eye(self._package, self._bridge, self._threads))
-                shared = np.mean([eye.cells(picture) for picture in pictures], 0) @ self._bridge["head.rotation"]
+                shared = np.mean([eye.cells(picture) for picture in pictures], 0) @ self._bridge["head.map"]
                 side = round(compose.CELLS**0.5)
                 return cosine(shared[:, : len(vector)], vector[None, : shared.shape[1]]).reshape(side, side)
         raise UnsupportedModality("only pictures, pages and videos have regions: there is no picture in this content")

@@ -33,6 +33,7 @@ def test_anyone_can_read_the_file(path):
             "revision": "1",
             "task": "clustering",
             "format": "onesense.collection.v1",
+            "dtype": "float32",
         },
         "rows": [
             {"id": "b", "payload": {"path": "x"}, "vector": [1.0, 0.0, 0.0, 0.0]},
