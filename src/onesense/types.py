@@ -576,6 +576,17 @@ class Worded(Protocol):
 
 
 @runtime_checkable
+class Sectioned(Protocol):
+    """A store that searches several modalities at once, for less than one search each."""
+
+    def search_each(
+        self, vector: Array, k: int, modalities: Sequence[str], where: Where | None = None
+    ) -> list[tuple[str, float, Payload]]:
+        """The k rows of highest cosine of each of these modalities that pass the filter; all of them, best first."""
+        ...
+
+
+@runtime_checkable
 class Noted(Protocol):
     """A store that keeps small notes about the collection beside its rows (how it is calibrated, and the like)."""
 

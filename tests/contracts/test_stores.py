@@ -19,7 +19,7 @@ import pytest
 from onesense import plugins
 from onesense.errors import CorruptData, FingerprintMismatch, InvalidInput, NotFound, OnesenseError
 from onesense.index import words
-from onesense.types import Noted, Sampling, Store, StoreSpec, Worded
+from onesense.types import Noted, Sampling, Sectioned, Store, StoreSpec, Worded
 from onesense.vectors import truncate_normalize
 
 DIM = 64
@@ -308,6 +308,11 @@ def sampling(store):
     return _able(store, Sampling)
 
 
+@pytest.fixture
+def sectioned(store):
+    return _able(store, Sectioned)
+
+
 def _able(store: Store, ability: type) -> Any:
     if not isinstance(store, ability):
         pytest.skip(f"this store is not {ability.__name__}, which is its choice")
@@ -431,6 +436,22 @@ def test_a_sample_is_counted_and_evenly_spread(sampling, store_class, path):
     again = store_class.open(path, SPEC)
     assert again.sample(5) == sampling.sample(5)
     again.close()
+
+
+@pytest.mark.parametrize("n", [60, 1_500])  # Lance holds small tables whole
+def test_each_modality_is_searched_as_if_alone(sectioned, n):
+    rows, names = unit(n), ["text", "image", "audio"]
+    payloads = [{"modality": names[i % 3], "size": i} if i else {"size": i} for i in range(n)]
+    sectioned.upsert([f"{i:04}" for i in range(n)], rows, payloads)
+    for where in ({}, {"size": {"gte": n // 2}}):
+        found = sectioned.search_each(rows[5], 4, ["text", "audio", "smell"], where)
+        alone = [sectioned.search(rows[5], 4, {**where, "modality": name}) for name in ("text", "audio")]
+        assert sorted(ids_of(found)) == sorted(ids_of(alone[0]) + ids_of(alone[1]))
+        assert [score for _, score, _ in found] == sorted((score for _, score, _ in found), reverse=True)
+    sectioned.upsert(["0001"], rows[5:6], [{"modality": "text"}])  # was an image
+    assert "0001" in ids_of(sectioned.search_each(rows[5], 4, ["text"]))
+    assert "0001" not in ids_of(sectioned.search_each(rows[5], 4, ["image"]))
+    assert sectioned.search_each(rows[5], 4, []) == []
 
 
 WRITER = """

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from onesense.types import Hit, Locator, Payload, SearchResult, Store, Where, Worded
+from onesense.types import Hit, Locator, Payload, SearchResult, Sectioned, Store, Where, Worded
 
 from . import calibrate, group, words
 from .calibrate import NO_MATCH, Calibration, Spread
@@ -15,7 +15,7 @@ from .query import Ask, Target, aim
 if TYPE_CHECKING:
     from onesense.engine.embedder import Embedder
 
-POOL = 100  # candidates a modality; a page that ends beyond half of it takes a pool of twice the size, and so on
+POOL = 50  # candidates a modality; a page that ends beyond half of it takes a pool of twice the size, and so on
 WORD_POOL = 50  # rows that are read because they hold words of the query
 
 _Row = tuple[str, float, Payload]
@@ -71,9 +71,12 @@ def _near(
 ) -> Iterable[_Row]:
     """The nearest rows, of each modality for itself where scores are not compared by cosine."""
     names = _modalities(ask, known) if ask.rank == "confidence" else []
-    if len(names) < 2:
+    rest = {field: wanted for field, wanted in (where or {}).items() if field != "modality"}
+    if len(names) < 2 or isinstance((where or {}).get("modality"), Mapping):
         return store.search(target.vector, n, where)
-    found = (store.search(target.vector, n, {**(where or {}), "modality": [name]}) for name in names)
+    if isinstance(store, Sectioned):
+        return store.search_each(target.vector, n, names, rest)
+    found = (store.search(target.vector, n, {**rest, "modality": [name]}) for name in names)
     return (row for rows in found for row in rows)
 
 

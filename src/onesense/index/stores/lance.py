@@ -25,7 +25,7 @@ from onesense.index import where as filters
 from onesense.index import words as fulltext
 from onesense.index.rows import check_query, check_rows, evenly, require_same, spec_from_dict, spec_to_dict
 from onesense.types import Array, Payload, StoreSpec, Where
-from onesense.vectors import CODE_DIM, quantize, rerank, scan
+from onesense.vectors import CODE_DIM, quantize, rerank, scan, scan_each
 
 from . import _dtypes, _lancedb
 from ._disk import write_atomically
@@ -33,7 +33,7 @@ from ._disk import write_atomically
 SPEC_FILE = "collection.json"
 TABLE = "rows"
 CANDIDATES = 400  # fetched and re-ranked exactly; bench/search.py, real vectors: recall@10 .956 with 100, .991 with 400
-CANDIDATES_PER_HIT = 40  # more when k is large
+CANDIDATES_PER_HIT = 8  # more when k is large; a row that is fetched costs 0.1 ms
 EXACT_ROWS = 1_024  # up to here whole vectors are held (12 MB at 3072) and every one is compared
 SPARE_FRAGMENTS = 16  # pieces that a table may be in before they are merged, plus one in 2,000 rows, so that 1.2 GB
 ROWS_PER_FRAGMENT = 2_000  # (100,000 rows) are not written anew after every few small writes
@@ -60,6 +60,9 @@ class _Snapshot:
     """int8 [n, c]."""
     whole: Array | None
     """float32 [n, d] of a small table, None of a large one."""
+    modality: Array
+    """int32 [n], a place in `modalities`."""
+    modalities: tuple[str, ...]
 
     def positions_of(self, row_ids: Array) -> Array:
         """int64 [m] position of each of Lance's row ids."""
@@ -68,6 +71,12 @@ class _Snapshot:
     def positions(self, row_ids: Array) -> Array:
         """int64 [m] positions of Lance's row ids, in ascending order of position."""
         return np.sort(self.positions_of(row_ids))
+
+    def rows_of(self, names: Sequence[str], among: Array | None) -> Array:
+        """int64 [m] ascending positions of the rows of these modalities, of all or among some."""
+        wanted = [place for place, name in enumerate(self.modalities) if name in names]
+        held = np.isin(self.modality if among is None else self.modality[among], wanted)
+        return np.flatnonzero(held) if among is None else among[held]
 
 
 class Store:
@@ -141,6 +150,13 @@ class Store:
         """The funnel: int8 scan of all rows that pass the filter, then the exact order of the nearest."""
         query = check_query(vector, k, self.spec.dim)
         return self._attempt(lambda: self._search(query, k, where))
+
+    def search_each(
+        self, vector: Array, k: int, modalities: Sequence[str], where: Where | None = None
+    ) -> list[tuple[str, float, Payload]]:
+        """The k nearest rows of each modality, see `types.Sectioned`: one scan, and one fetch for all of them."""
+        query = check_query(vector, k, self.spec.dim)
+        return self._attempt(lambda: self._search_each(query, k, modalities, where))
 
     def find_words(self, words: Sequence[str], k: int, where: Where | None = None) -> list[tuple[str, float, Payload]]:
         """The k rows with the highest BM25, see `types.Worded`; rows that the index has not taken up yet are read."""
@@ -238,9 +254,27 @@ class Store:
         near = self._nearest(snapshot, query, k, self._passing(snapshot, where))
         if not len(near):
             return []
-        ids, vectors, payloads = self._fetch(snapshot, near)
+        ids, vectors, payloads, _ = self._fetch(snapshot, near)
         order, scores = rerank(vectors, query, k)
         return [(ids[i], float(score), json.loads(payloads[i])) for i, score in zip(order, scores, strict=True)]
+
+    def _search_each(
+        self, query: Array, k: int, modalities: Sequence[str], where: Where | None
+    ) -> list[tuple[str, float, Payload]]:
+        snapshot = self._current()
+        passing = self._passing(snapshot, where)
+        groups = [rows for name in modalities if len(rows := snapshot.rows_of([name], passing))]
+        if snapshot.whole is not None:
+            near = [rows[rerank(snapshot.whole[rows], query, k)[0]] for rows in groups]
+        else:
+            near = scan_each(snapshot.codes, query, max(k, CANDIDATES // max(1, len(groups))), groups)
+        if not near:
+            return []
+        ids, vectors, payloads, places = self._fetch(snapshot, np.sort(np.concatenate(near)))
+        order, scores = rerank(vectors, query, len(ids))
+        kinds = snapshot.modality[places][order]
+        best = np.sort(np.concatenate([np.flatnonzero(kinds == kind)[:k] for kind in np.unique(kinds)]))
+        return [(ids[order[i]], float(scores[i]), json.loads(payloads[order[i]])) for i in best]
 
     def _current(self) -> _Snapshot:
         """The snapshot of this version, read again when somebody has written."""
@@ -254,6 +288,8 @@ class Store:
         sql, rest = _compile(where)
         if sql is None and not rest:
             return None
+        if where is not None and (names := _names_alone(where)) is not None:
+            return snapshot.rows_of(names, None)
         columns = ["payload"] if rest else ["id"]
         found = _query(self._table, sql).select(columns).with_row_id(with_row_id=True).to_arrow()
         row_ids = found["_rowid"].to_numpy()
@@ -271,17 +307,15 @@ class Store:
         near = np.sort(scan(codes, query, max(CANDIDATES, CANDIDATES_PER_HIT * k)))
         return near if passing is None else passing[near]
 
-    def _fetch(self, snapshot: _Snapshot, near: Array) -> tuple[list[str], Array, list[str]]:
-        """Ids, whole vectors float32 [m, d] and payload texts of positions, by id, so that ties come out by id."""
+    def _fetch(self, snapshot: _Snapshot, near: Array) -> tuple[list[str], Array, list[str], Array]:
+        """Ids, whole vectors float32 [m, d], payload texts and places of positions, by id: ties come out by id."""
         columns = ["id", "payload"] if snapshot.whole is not None else ["id", "payload", "vector"]
         got = self._table.take_row_ids(snapshot.row_ids[near].tolist()).select(columns).with_row_id().to_arrow()
         ids, texts = got["id"].to_pylist(), got["payload"].to_pylist()
         order = sorted(range(len(ids)), key=ids.__getitem__)
-        if snapshot.whole is not None:
-            vectors = snapshot.whole[snapshot.positions_of(got["_rowid"].to_numpy())]
-        else:
-            vectors = _vectors(got["vector"], self.spec)
-        return [ids[i] for i in order], vectors[order], [texts[i] for i in order]
+        places = snapshot.positions_of(got["_rowid"].to_numpy())
+        vectors = _vectors(got["vector"], self.spec) if snapshot.whole is None else snapshot.whole[places]
+        return [ids[i] for i in order], vectors[order], [texts[i] for i in order], places[order]
 
     def _n_rows(self) -> int:
         return int(self._table.count_rows())
@@ -295,23 +329,33 @@ class Store:
 def _load(table: Any, version: int, spec: StoreSpec, before: _Snapshot | None) -> _Snapshot:
     """The snapshot of this version; of a large table only the rows that `before` does not have are read."""
     if table.count_rows() <= EXACT_ROWS:
-        rows = _query(table, None).select(["code", "vector"]).with_row_id(with_row_id=True).to_arrow()
+        rows = _query(table, None).select(["code", "vector", "modality"]).with_row_id(with_row_id=True).to_arrow()
         row_ids = rows["_rowid"].to_numpy()
         order = np.argsort(row_ids)
         codes, whole = _matrix(rows["code"], _code_width(spec)), _vectors(rows["vector"], spec)
-        return _Snapshot(version, row_ids[order], codes[order], whole[order])
-    alive = np.sort(
-        _query(table, None).select(["_rowid"]).with_row_id(with_row_id=True).to_arrow()["_rowid"].to_numpy()
-    )
+        places, names = _encoded(rows["modality"])
+        return _Snapshot(version, row_ids[order], codes[order], whole[order], places[order], names)
+    rows = _query(table, None).select(["modality"]).with_row_id(with_row_id=True).to_arrow()
+    row_ids = rows["_rowid"].to_numpy()
+    order = np.argsort(row_ids)
+    alive, (places, names) = row_ids[order], _encoded(rows["modality"])
     codes = np.empty((len(alive), _code_width(spec)), np.int8)
     missing = np.ones(len(alive), bool)
     if before is not None and before.whole is None:
         kept = np.isin(before.row_ids, alive, assume_unique=True)
-        places = np.searchsorted(alive, before.row_ids[kept])
-        codes[places] = before.codes[kept]
-        missing[places] = False
+        there = np.searchsorted(alive, before.row_ids[kept])
+        codes[there] = before.codes[kept]
+        missing[there] = False
     _read_codes(table, alive, codes, missing)
-    return _Snapshot(version, alive, codes, None)
+    return _Snapshot(version, alive, codes, None, places[order], names)
+
+
+def _encoded(column: Any) -> tuple[Array, tuple[str, ...]]:
+    """A column of few different texts as int32 [n] places in a list of them, -1 for null."""
+    import pyarrow as pa
+
+    whole = pa.chunked_array(column.chunks, pa.string()).combine_chunks().dictionary_encode()
+    return whole.indices.fill_null(-1).to_numpy().astype(np.int32), tuple(whole.dictionary.to_pylist())
 
 
 def _read_codes(table: Any, row_ids: Array, codes: Array, missing: Array) -> None:
@@ -417,6 +461,13 @@ def _clause(column: str, wanted: Any) -> str:
         return "(" + " AND ".join(_comparison(column, op, bound) for op, bound in wanted.items()) + ")"
     options = wanted if isinstance(wanted, (list, tuple, set, frozenset)) else [wanted]
     return _any_of(column, list(options))
+
+
+def _names_alone(where: Where) -> list[str] | None:
+    """The modalities of a filter that asks for nothing else."""
+    wanted = where.get("modality") if len(where) == 1 else None
+    names = [wanted] if isinstance(wanted, str) else wanted
+    return names if isinstance(names, list) and all(isinstance(name, str) for name in names) else None
 
 
 def _any_of(column: str, options: list[Any]) -> str:
