@@ -117,7 +117,8 @@ def _distances(codes: Array, query: Array) -> Array:
     import simsimd
 
     code = quantize(query[None, :], codes.shape[1])
-    return np.asarray(simsimd.cdist(code, np.ascontiguousarray(codes), metric="cosine"), np.float32)[0]
+    found: Array = np.asarray(simsimd.cdist(code, np.ascontiguousarray(codes), metric="cosine"), np.float32)[0]
+    return found
 
 
 def _nearest(distance: Array, top: int) -> Array:
