@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 POOL = 50  # candidates a modality; a page that ends beyond half of it takes a pool of twice the size, and so on
 WORD_POOL = 50  # rows that are read because they hold words of the query
+IDENTICAL = 0.999  # cosine from which a row is a copy of what was asked for, whatever else stands out more
+CERTAIN = 60.0  # log-odds of a copy
 
 _Row = tuple[str, float, Payload]
 
@@ -130,6 +132,8 @@ class _Judge:
         """How likely a row is what was looked for; None where its modality's background is not known."""
         if self._known is None:
             return None
+        if score >= IDENTICAL:
+            return CERTAIN
         if modality not in self._spreads:
             target = self._target
             self._spreads[modality] = self._known.background(target.vector, target.modality, modality)

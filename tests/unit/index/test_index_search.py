@@ -221,3 +221,10 @@ def test_a_query_that_is_near_to_everything_is_not_sure_of_anything():
 
 def test_neutral_queries_are_different_and_many():
     assert len(set(QUERIES)) == len(QUERIES) >= 40
+
+
+def test_a_copy_of_what_is_asked_for_comes_first_and_is_certain(collection):
+    first = collection.search("lighthouse lighthouse lighthouse")[0]
+    assert first.path == "note-02" and first.score == pytest.approx(1, abs=1e-4) and first.confidence == 1.0
+    near = collection.search("a lighthouse above the old harbour, seen at night")[0]
+    assert near.score < 0.999 and near.confidence < 1.0
