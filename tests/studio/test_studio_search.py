@@ -23,13 +23,13 @@ def test_words_find_pictures_sounds_and_texts_at_once(opened: Open) -> None:
     assert "q=a+cat" in page.url
 
 
-def test_a_second_query_is_answered_within_a_second(opened: Open) -> None:
+def test_a_second_query_is_answered_soon(opened: Open) -> None:
     page = opened("#/search?q=a%20dog")
     page.wait_for_selector(".results-line")
     begun = time.perf_counter()
     ask(page, "a motorcycle")
     page.wait_for_function("() => document.querySelector('.tile-name')?.innerText.includes('motorcycle')")
-    assert time.perf_counter() - begun < 5  # < 1 s on a quiet machine; see bench/RESULTS.md
+    assert time.perf_counter() - begun < 5  # it must not hang; speed is no matter of tests
 
 
 def test_no_confident_match_is_said(opened: Open) -> None:
