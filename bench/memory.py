@@ -22,6 +22,8 @@ import numpy as np
 from _results import record
 
 KINDS = 5  # of five files three are texts, one a picture, one a sound
+N_WORDS = 30_000  # drawn by Zipf's law, as in a language. With new words in every file (identifiers, keys) the full-text
+# index holds each of them once: 150 MB more for 720,000 words, bench/RESULTS.md
 
 
 def main() -> None:
@@ -78,6 +80,9 @@ def index(folder: Path, model: str) -> dict[str, float]:
 def generate(folder: Path, n: int) -> None:
     """Different files of the same size: a page of words, a 640 x 480 picture, five seconds of sound."""
     folder.mkdir()
+    letters = np.random.default_rng(0)
+    words = np.array([bytes(letters.integers(97, 123, letters.integers(2, 10), np.uint8)).decode() for _ in range(N_WORDS)])
+    share = 1 / np.arange(1, N_WORDS + 1)
     for i in range(n):
         random = np.random.default_rng(i)
         if i % KINDS == 0:
@@ -85,8 +90,8 @@ def generate(folder: Path, n: int) -> None:
         elif i % KINDS == 1:
             _sound(folder / f"{i}.wav", random)
         else:
-            words = random.integers(97, 123, (300, 6), np.uint8)
-            (folder / f"{i}.txt").write_text(" ".join(bytes(w).decode() for w in words), encoding="utf-8")
+            page = random.choice(words, 300, p=share / share.sum())
+            (folder / f"{i}.txt").write_text(" ".join(page), encoding="utf-8")
 
 
 def _picture(path: Path, random: np.random.Generator) -> None:

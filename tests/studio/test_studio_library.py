@@ -53,7 +53,7 @@ def test_a_folder_dry_run_failures_and_retry(opened: Open, library: Path) -> Non
     page.wait_for_selector(".job.over h3:has-text('Trying again')")
     page.fill("#path", "/no/such/folder")
     page.click(".add-path [type=submit]")
-    page.wait_for_selector("#toast >> text=/no/such/folder")
+    page.locator("#toast").get_by_text("/no/such/folder").wait_for()
     opened.said.clear()  # the 404
 
 

@@ -122,7 +122,7 @@ class Store:
         else:
             require_same(found, spec, path)
         with _readable(path):
-            database = _lancedb.load().connect(str(path))
+            database = _lancedb.connect(path)
             table = database.create_table(TABLE, schema=_schema(spec), exist_ok=True)
             _require_words(table)
             return cls(path, spec, table)
