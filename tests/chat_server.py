@@ -66,6 +66,19 @@ class _Handler(BaseHTTPRequestHandler):
     def _cut(self, body: dict[str, Any]) -> None:
         self._stream(["The shed costs 4200 euros [1]. And then"], is_whole=False)
 
+    def _trickles(self, body: dict[str, Any]) -> None:
+        """Cites early, then writes on for half a minute."""
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.end_headers()
+        for n in range(1, 61):
+            choice = {"index": 0, "delta": {"role": "assistant", "content": f"Word {n} [1]. "}}
+            try:
+                self.wfile.write(f"data: {json.dumps(_chunk('chat.completion.chunk', choice))}\n\n".encode())
+            except OSError:  # whoever asked has hung up
+                return
+            time.sleep(0.5)
+
     def _slow(self, body: dict[str, Any]) -> None:
         time.sleep(3)
 

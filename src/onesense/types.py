@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -190,6 +190,8 @@ class Embedding:
     """Tokens by modality name, adding up to `n_tokens`."""
     truncated: bool = False
     """True when the input was longer than the model reads, so its end was left out."""
+    words: str = ""
+    """What the model's readers found printed or said in it, a line each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -345,7 +347,7 @@ class ModelInfo:
 
 @dataclass(frozen=True, slots=True)
 class TextLayer:
-    """Words that a backend's optional reader wrote down for one medium of a content."""
+    """Words that a backend's reader wrote down for one medium of a content."""
 
     name: str
     """Which reader, as in the model's name."""
@@ -605,6 +607,15 @@ class Sampling(Protocol):
 
     def sample(self, most: int) -> Mapping[str, tuple[int, list[str]]]:
         """By modality: how many rows there are, and the ids of at most `most`, evenly spread over all by id."""
+        ...
+
+
+@runtime_checkable
+class Versioned(Protocol):
+    """A store that can tell cheaply whether it has changed, so that what was made of its rows can be kept."""
+
+    def version(self) -> Hashable:
+        """Another value after every write, of this process or another; to be compared for equality only."""
         ...
 
 

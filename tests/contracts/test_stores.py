@@ -19,7 +19,7 @@ import pytest
 from onesense import plugins
 from onesense.errors import CorruptData, FingerprintMismatch, InvalidInput, NotFound, OnesenseError
 from onesense.index import words
-from onesense.types import Noted, Sampling, Sectioned, Store, StoreSpec, Worded
+from onesense.types import Noted, Sampling, Sectioned, Store, StoreSpec, Versioned, Worded
 from onesense.vectors import truncate_normalize
 
 DIM = 64
@@ -313,6 +313,11 @@ def sectioned(store):
     return _able(store, Sectioned)
 
 
+@pytest.fixture
+def versioned(store):
+    return _able(store, Versioned)
+
+
 def _able(store: Store, ability: type) -> Any:
     if not isinstance(store, ability):
         pytest.skip(f"this store is not {ability.__name__}, which is its choice")
@@ -323,9 +328,26 @@ def _able(store: Store, ability: type) -> Any:
 def test_the_stores_of_the_house_can_do_everything(name):
     made = plugins.load("stores", name)
     assert "text" in made.features
-    for ability in (Worded, Noted, Sampling):
+    for ability in (Worded, Noted, Sampling, Versioned):
         methods = [method for method in vars(ability) if not method.startswith("_")]
         assert methods and all(callable(getattr(made, method, None)) for method in methods)
+
+
+def test_a_version_is_another_one_after_every_write_and_only_then(versioned, store_class, path):
+    seen = [versioned.version()]
+    other = store_class.open(path, SPEC)
+    for write in (
+        lambda: versioned.upsert(["a"], unit(1), [{}]),
+        lambda: other.upsert(["a"], unit(1, 1), [{"n": 1}]),
+        lambda: other.delete(["a"]),
+    ):
+        write()
+        seen.append(versioned.version())
+    other.close()
+    assert len(set(seen)) == 4
+    list(versioned.rows())
+    versioned.search(unit(1)[0], 3)
+    assert versioned.version() == versioned.version()
 
 
 def test_a_store_says_that_it_finds_words(store):

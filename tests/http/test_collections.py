@@ -113,6 +113,9 @@ def test_progress_comes_as_events_until_the_job_is_over(api: httpx.Client, folde
         events = [json.loads(line[6:]) for line in answer.iter_lines() if line.startswith("data: ")]
     assert events[-1]["state"] == "done"
     assert events[-1]["progress"]["done"] == events[-1]["progress"]["total"] == 8
+    listed = api.get(f"{API}/jobs").json()
+    assert events[0]["ended_s"] is None or len(events) == 1
+    assert listed["jobs"][0]["id"] == job and 0 <= listed["now_s"] - listed["jobs"][0]["ended_s"] < 60
     assert len(events[-1]["result"]["unchanged"]) == 7
 
 
@@ -214,6 +217,15 @@ def test_an_uploaded_picture_finds_itself(api: httpx.Client, folder: Path) -> No
     found = search(api, parts=[{"file": uri}], modality=["image"])
     assert Path(found["hits"][0]["path"]).name == "red.png"
     assert found["hits"][0]["score"] == pytest.approx(1.0, abs=1e-3)
+
+
+def test_a_hit_by_its_id(api: httpx.Client) -> None:
+    hit = search(api, parts=[{"text": "the cat"}], modality=["text"])["hits"][0]
+    found = api.get(f"{API}/hit", params={"id": hit["id"]}).json()
+    assert [found[key] for key in ("id", "path", "locator", "modality")] == [
+        hit[key] for key in ("id", "path", "locator", "modality")
+    ]
+    assert "/nowhere#0" in refused(api.get(f"{API}/hit", params={"id": "/nowhere#0"}), 404, "not_found")
 
 
 def test_pages_join_without_a_gap(api: httpx.Client) -> None:

@@ -72,15 +72,17 @@ def opened(browser: Any, url: str) -> Iterator[Callable[..., Any]]:
     said: list[str] = []
     contexts = []
 
-    def open_page(place: str = "#/search", *, width: int = 1360, height: int = 860, **options: Any) -> Any:
+    def open_page(
+        place: str = "#/search", *, at: str = url, width: int = 1360, height: int = 860, **options: Any
+    ) -> Any:
         context = browser.new_context(viewport={"width": width, "height": height}, **({"locale": "en-US"} | options))
         contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(_WAIT_MS)
         page.on("console", lambda m: said.append(m.text) if m.type in ("error", "warning") else None)
         page.on("pageerror", lambda e: said.append(str(e)))
-        page.on("request", lambda r: said.append(f"foreign: {r.url}") if not is_ours(r.url, url) else None)
-        page.goto(f"{url}/{place}")
+        page.on("request", lambda r: said.append(f"foreign: {r.url}") if not is_ours(r.url, at) else None)
+        page.goto(f"{at}/{place}")
         return page
 
     open_page.said = said  # type: ignore[attr-defined]  # for tests of what the server refuses: Chromium reports it

@@ -24,6 +24,15 @@ def ask(page: Any, words: str) -> None:
     page.wait_for_function("() => !document.querySelector('[aria-busy=true]')")
 
 
+def question(page: Any, words: str) -> Any:
+    """Ask a question and wait for the end of its answer; the turn."""
+    page.fill(".ask-bar textarea", words)
+    page.press(".ask-bar textarea", "Enter")
+    page.wait_for_selector(f".turn:has-text('{words}')")
+    page.wait_for_function("() => !document.querySelector('[aria-busy=true]')")
+    return page.locator(".turn").last
+
+
 def names(page: Any) -> list[str]:
     """File names of the hits, in order."""
     return [re.sub(r"\s+", " ", text).strip() for text in page.locator(".tile-name").all_inner_texts()]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+import random
 from pathlib import Path
 from typing import Any
 
+import pytest
 from studio_page import ask, names, settled
 
 Open = Any
@@ -36,9 +38,7 @@ def test_uploads_are_indexed_searched_and_deleted(opened: Open, library: Path, t
     ask(page, "a cup of coffee")
     assert names(page)[0] == "coffee.png"
     page.click(".nav >> text=Library")
-    page.click("[aria-label='Delete collection']")
-    page.click("dialog .danger")
-    page.wait_for_selector("h1:has-text('Demo')")
+    drop(page)
 
 
 def test_a_folder_dry_run_failures_and_retry(opened: Open, library: Path) -> None:
@@ -57,19 +57,63 @@ def test_a_folder_dry_run_failures_and_retry(opened: Open, library: Path) -> Non
     opened.said.clear()  # the 404
 
 
-def test_a_second_tab_sees_the_job_and_may_stop_it(opened: Open, library: Path) -> None:
-    page = opened("#/library")
-    make(page, "Two tabs")
-    page.fill("#path", str(library / "library"))
-    page.click(".add-path [type=submit]")
-    page.wait_for_selector(".job")
-    other = opened("#/library?c=Two+tabs")
-    other.wait_for_selector(".job")
-    other.click(".job >> text=Stop")
-    page.wait_for_selector(".job.over.cancelled")
+@pytest.fixture
+def many(tmp_path: Path) -> Path:
+    """A folder that takes a while."""
+    folder = tmp_path / "many"
+    folder.mkdir()
+    noise = random.Random(0)
+    for n in range(600):
+        words = " ".join(f"{noise.getrandbits(40):x}" for _ in range(60))
+        (folder / f"{n}.txt").write_text(f"Note {n}: {words}", encoding="utf-8")
+    return folder
+
+
+def drop(page: Any) -> None:
     page.click("[aria-label='Delete collection']")
     page.click("dialog .danger")
     page.wait_for_selector("h1:has-text('Demo')")
+
+
+def test_a_second_tab_sees_the_job_and_may_stop_it(opened: Open, many: Path) -> None:
+    page = opened("#/library")
+    make(page, "Two tabs")
+    other = opened("#/library?c=Two+tabs")  # open before the job begins
+    page.fill("#path", str(many))
+    page.click(".add-path [type=submit]")
+    page.wait_for_selector(".job")
+    late = opened("#/library?c=Two+tabs")  # and one that comes while it runs
+    late.wait_for_selector(".job:not(.over)")
+    other.wait_for_selector(".job:not(.over)")
+    late.click(".job >> text=Stop")
+    for tab in (page, other, late):
+        tab.wait_for_selector(".job.over.cancelled")
+    after = opened("#/library?c=Two+tabs")  # and one that comes when it is over
+    after.wait_for_selector(".job.over.cancelled")
+    after.click("[aria-label=Dismiss]")
+    after.wait_for_selector(".job", state="detached")
+    after.wait_for_timeout(4_000)  # it looks again meanwhile
+    assert after.locator(".job").count() == 0
+    for tab in (other, late, after):
+        tab.close()
+    drop(page)
+
+
+def test_two_tabs_index_and_nothing_is_lost(opened: Open, library: Path) -> None:
+    page = opened("#/library")
+    make(page, "Both")
+    other = opened("#/library?c=Both")
+    for tab, folder in ((page, "photos"), (other, "notes")):
+        tab.fill("#path", str(library / "library" / folder))
+    page.click(".add-path [type=submit]")
+    other.click(".add-path [type=submit]")
+    n_files = sum(len(list((library / "library" / folder).iterdir())) for folder in ("photos", "notes"))
+    for tab in (page, other):
+        tab.wait_for_selector(".job.over >> nth=1")
+        # one of them is broken
+        tab.wait_for_selector(f".page-head >> text={n_files - 1} files")
+    other.close()
+    drop(page)
 
 
 def test_an_upload_goes_on_where_the_line_broke(opened: Open, library: Path) -> None:
@@ -89,9 +133,7 @@ def test_an_upload_goes_on_where_the_line_broke(opened: Open, library: Path) -> 
     page.wait_for_selector(".job.over >> text=1 added")
     assert breaks["n"] == 2
     opened.said.clear()  # the two breaks
-    page.click("[aria-label='Delete collection']")
-    page.click("dialog .danger")
-    page.wait_for_selector("h1:has-text('Demo')")
+    drop(page)
 
 
 def test_the_map_moves_colours_selects_and_opens(opened: Open) -> None:

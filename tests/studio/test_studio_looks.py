@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from studio_page import ask, settled
+from studio_page import ask, question, settled
 
 Open = Callable[..., Any]
-VIEWS = ("search", "library", "space", "playground")
+VIEWS = ("search", "ask", "library", "space", "playground")
 WIDTHS = {"phone": 390, "tablet": 820, "wide": 1440}
 
 
@@ -70,6 +70,38 @@ def test_a_language(opened: Open, axe: str, locale: str, word: str) -> None:
     assert page.get_attribute("html", "dir") == ("rtl" if locale.startswith("ar") else "ltr")
     settled(page)
     check(page, axe)
+    page.goto(page.url.split("#")[0] + "#/ask")
+    question(page, "cat")
+    settled(page)
+    check(page, axe)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 1360
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1360])
+def test_an_answer_is_accessible(opened: Open, axe: str, width: int, theme: str) -> None:
+    page = opened("#/ask", color_scheme=theme, width=width)
+    question(page, "When does the cat go to the vet?")
+    question(page, "qzxv plorgh wibble snarf")
+    settled(page)
+    check(page, axe)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_the_theme_is_the_systems_until_one_is_chosen(opened: Open) -> None:
+    page = opened(color_scheme="dark")
+    page.wait_for_selector("html[data-theme=dark]")
+    page.emulate_media(color_scheme="light")
+    page.wait_for_selector("html[data-theme=light]")
+    light = page.evaluate("getComputedStyle(document.body).getPropertyValue('--bg')")
+    page.click("[aria-label='Light or dark']")
+    page.wait_for_selector("html[data-theme=dark]")
+    assert page.evaluate("getComputedStyle(document.body).getPropertyValue('--bg')") != light
+    page.reload()
+    page.wait_for_selector("html[data-theme=dark]")
+    page.emulate_media(color_scheme="dark")
+    page.emulate_media(color_scheme="light")
+    assert page.get_attribute("html", "data-theme") == "dark"
 
 
 @pytest.mark.parametrize("width", WIDTHS.values(), ids=list(WIDTHS))

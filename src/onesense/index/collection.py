@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -15,7 +15,7 @@ from onesense import plugins
 from onesense.engine import models
 from onesense.engine.embedder import Embedder
 from onesense.errors import CorruptData, InvalidInput, NotFound, OnesenseError
-from onesense.types import Array, Backend, Hit, Payload, SearchResult, Store, StoreSpec, Task, Where
+from onesense.types import Array, Backend, Hit, Payload, SearchResult, Store, StoreSpec, Task, Versioned, Where
 
 from . import absent, failures, health, places, portable, search, sources, watch, writer
 from .calibrate import Calibration, Calibrator, query_task
@@ -286,6 +286,10 @@ class Collection:
     def count(self) -> int:
         """Number of segments."""
         return self._store.count()
+
+    def version(self) -> Hashable | None:
+        """Another value whenever something was written, by whomever; None where the store cannot tell."""
+        return self._store.version() if isinstance(self._store, Versioned) else None
 
     def files(self) -> list[Entry]:
         """What is in it, by path."""

@@ -20,8 +20,9 @@ from onesense import __version__
 
 from ..errors import Busy, EmptyInput, InvalidInput, PermissionDenied
 from ..index.collection import Collection
+from .collections_listing import Listing, Listings
 from .collections_query import MAX_HITS, MarkIn, PartIn, QueryIn, SearchIn, Strict, opened_contents
-from .collections_rows import content_of, hit_of, sample
+from .collections_rows import content_of, first_of, hit_of
 from .collections_shelf import Shelf, Shelved
 from .dialects import json_response
 from .jobs import Jobs
@@ -71,6 +72,7 @@ async def start(app: FastAPI) -> None:
     """Set up the shelf, the jobs and the previews."""
     settings: Settings = app.state.settings
     app.state.shelf = Shelf(settings.folder / "collections", settings.collections)
+    app.state.listings = Listings()
     app.state.jobs = Jobs()
     app.state.previews = await asyncio.to_thread(
         PreviewCache, settings.folder / "previews", settings.limits.max_preview_bytes
@@ -140,11 +142,12 @@ async def create_collection(request: Request, wanted: NewCollection) -> Response
     if model not in settings.models:
         raise InvalidInput(f"this server serves {', '.join(settings.models)}, not `{model}`")
 
-    def create() -> dict[str, Any]:
-        made = shelf_of(request).create(wanted.name, model=model, dim=wanted.dim, task=wanted.task)
-        return _described(made, shelf_of(request).open(made.name))
+    def create() -> Shelved:
+        return shelf_of(request).create(wanted.name, model=model, dim=wanted.dim, task=wanted.task)
 
-    return json_response(await anyio.to_thread.run_sync(create), 201)
+    made = await anyio.to_thread.run_sync(create)
+    collection = await collection_of(request, made.name)
+    return json_response(_described(made, collection, await listing_of(request, collection)), 201)
 
 
 @router.get("/collections/{name}")
@@ -152,7 +155,7 @@ async def get_collection(request: Request, name: str) -> Response:
     """A collection: its model, and how much is in it."""
     collection = await collection_of(request, name)
     found = shelf_of(request).find(name)
-    return json_response(await anyio.to_thread.run_sync(_described, found, collection))
+    return json_response(_described(found, collection, await listing_of(request, collection)))
 
 
 @router.delete("/collections/{name}")
@@ -173,8 +176,7 @@ async def list_files(
     contains: str = Query("", max_length=400),
 ) -> Response:
     """A page of the files of a collection, by path."""
-    collection = await collection_of(request, name)
-    entries = await anyio.to_thread.run_sync(collection.files)
+    entries = (await listing_of(request, await collection_of(request, name))).files
     wanted = contains.casefold()
     found = [entry for entry in entries if wanted in entry.path.casefold()] if wanted else entries
     fields = ("path", "modalities", "n_segments", "size", "mtime")
@@ -194,33 +196,23 @@ def _brief(found: Shelved) -> dict[str, Any]:
     return {"name": found.name, "own": found.is_own}
 
 
-def _described(found: Shelved, collection: Collection) -> dict[str, Any]:
+def _described(found: Shelved, collection: Collection, listing: Listing) -> dict[str, Any]:
     info = collection.info
-    entries = collection.files()
-    by_modality: dict[str, int] = {}
-    for entry in entries:
-        for modality in entry.modalities:
-            by_modality[modality] = by_modality.get(modality, 0) + 1
     return _brief(found) | {
         "model": info.model,
         "dim": info.dim,
         "task": info.task,
-        "files": len(entries),
-        "segments": collection.count(),
-        "by_modality": by_modality,
-        "folders": _folders([entry.path for entry in entries if entry.size is not None]),
+        "files": len(listing.files),
+        "segments": listing.n_segments,
+        "by_modality": listing.by_modality,
+        "folders": listing.folders,
     }
 
 
-def _folders(paths: Sequence[str]) -> list[str]:
-    """The folders just below the deepest one that all files share; what a person would filter by."""
-    split = [path.split("/")[:-1] for path in paths]
-    if not split:
-        return []
-    depth = 0
-    while all(len(parts) > depth for parts in split) and len({parts[depth] for parts in split}) == 1:
-        depth += 1
-    return sorted({"/".join(parts[: depth + 1]) + "/" for parts in split})[:200]
+async def listing_of(request: Request, collection: Collection) -> Listing:
+    """What is in a collection."""
+    listings: Listings = request.app.state.listings
+    return await anyio.to_thread.run_sync(listings.of, collection)
 
 
 # --- search -----------------------------------------------------------------------------------------------------------
@@ -230,8 +222,18 @@ def _folders(paths: Sequence[str]) -> list[str]:
 async def sample_collection(request: Request, name: str, n: int = Query(12, ge=1, le=100)) -> Response:
     """A few segments of every kind, to begin with."""
     collection = await collection_of(request, name)
-    hits = await anyio.to_thread.run_sync(sample, collection, n)
+    paths = (await listing_of(request, collection)).some(n)
+    hits = await anyio.to_thread.run_sync(first_of, collection, paths)
     return json_response({"hits": [hit.to_dict() for hit in hits]})
+
+
+@router.get("/collections/{name}/hit")
+async def get_hit(
+    request: Request, name: str, id: str = Query(min_length=1, max_length=4_200, description="of a segment")
+) -> Response:
+    """One segment, as a search would answer it."""
+    collection = await collection_of(request, name)
+    return json_response((await anyio.to_thread.run_sync(hit_of, collection, id)).to_dict())
 
 
 @router.post("/collections/{name}/search")

@@ -64,9 +64,10 @@ async def create_job(request: Request, name: str, wanted: NewJob) -> Response:
 
 @router.get("/collections/{name}/jobs")
 async def list_jobs(request: Request, name: str) -> Response:
-    """The jobs of a collection, newest first."""
+    """The jobs of a collection, newest first, and the server's clock."""
     shelf_of(request).find(name)
-    return json_response({"jobs": [job.to_dict() for job in request.app.state.jobs.of(name)]})
+    jobs = [job.to_dict() for job in request.app.state.jobs.of(name)]
+    return json_response({"jobs": jobs, "now_s": time.time()})
 
 
 @router.get("/collections/{name}/failures")
@@ -103,7 +104,7 @@ async def _events(job: Job) -> AsyncIterator[bytes]:
     seen, told_s = -1, time.monotonic()
     while True:
         version, is_over = job.version, job.is_over
-        if version != seen:
+        if version != seen or is_over:  # the last state is told whatever was seen before
             seen, told_s = version, time.monotonic()
             yield b"data: " + orjson.dumps(job.to_dict()) + b"\n\n"
         elif time.monotonic() - told_s > _ALIVE_S:

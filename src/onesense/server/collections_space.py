@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Hashable
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import anyio.to_thread
 import numpy as np
@@ -37,7 +39,7 @@ async def space(request: Request, name: str, limit: int = Query(5_000, ge=1, le=
     """Segments as points of a map, within -1..1; an even sample of them where there are more than `limit`."""
     collection = await collection_of(request, name)
     maps: Maps = request.app.state.maps
-    return json_response(await anyio.to_thread.run_sync(maps.of, name, collection, limit))
+    return json_response(await anyio.to_thread.run_sync(maps.of, collection, limit))
 
 
 @router.post("/similarity")
@@ -70,23 +72,21 @@ class Maps:
     """The map of each collection as it was last asked for, drawn anew when the collection has changed."""
 
     def __init__(self) -> None:
-        self._maps: dict[tuple[str, int], tuple[Any, dict[str, Any]]] = {}
+        self._maps: WeakKeyDictionary[Collection, dict[int, tuple[Hashable, dict[str, Any]]]] = WeakKeyDictionary()
         self._drawing = threading.Lock()
 
-    def of(self, name: str, collection: Collection, limit: int) -> dict[str, Any]:
+    def of(self, collection: Collection, limit: int) -> dict[str, Any]:
         """The points of a collection.
 
         Raises:
             CorruptData: it cannot be read.
         """
         with self._drawing:
-            rows = [(id_, payload) for id_, payload in collection.rows()]
-            version = hash(tuple((id_, payload.get("hash")) for id_, payload in rows))
-            known = self._maps.get((name, limit))
-            if known is None or known[0] != version:
-                known = (version, _drawn(collection, rows, limit))
-                self._maps[name, limit] = known
-            return known[1]
+            version = collection.version()
+            drawn = self._maps.setdefault(collection, {})
+            if limit not in drawn or version is None or drawn[limit][0] != version:
+                drawn[limit] = (version, _drawn(collection, list(collection.rows()), limit))
+            return drawn[limit][1]
 
 
 def _groups(collection: Collection, n_rows: int) -> dict[str, int]:

@@ -55,6 +55,7 @@ class Job:
         self._result: Any = None
         self._error: OnesenseError | None = None
         self._created_s = time.time()
+        self._ended_s: float | None = None
         self._wants_cancel = threading.Event()
 
     def progress(self, n_done: int, n_total: int, path: str) -> None:
@@ -107,12 +108,15 @@ class Job:
             "kind": self.kind,
             "state": self.state.value,
             "created_s": self._created_s,
+            "ended_s": self._ended_s,
             "progress": self._progress,
             "result": self._result,
             "error": {"code": error.code, "message": str(error)} if error else None,
         }
 
     def _change(self, **fields: Any) -> None:
+        if "state" in fields and fields["state"] is not State.RUNNING:
+            self._ended_s = time.time()
         for name, value in fields.items():
             setattr(self, name if name == "state" else f"_{name}", value)
         self.version += 1

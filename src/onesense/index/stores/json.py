@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -151,6 +151,10 @@ class Store:
     def count(self) -> int:
         """Number of rows."""
         return len(self._select(None)[1])
+
+    def version(self) -> Hashable:
+        """What the file system says of the file, see `types.Versioned`."""
+        return _stamp(self._path)
 
     def close(self) -> None:
         """Nothing is held open between calls."""

@@ -223,6 +223,10 @@ class Store:
         """Number of rows."""
         return self._attempt(self._n_rows)
 
+    def version(self) -> int:
+        """Number of the table's newest commit, see `types.Versioned`."""
+        return self._attempt(lambda: int(self._table.version))
+
     def compact(self) -> None:
         """Merge all pieces into one, bring the index of words up to date, and drop old versions."""
         self._attempt(lambda: self._table.optimize(cleanup_older_than=KEEP_VERSIONS))

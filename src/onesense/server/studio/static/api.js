@@ -50,32 +50,65 @@ export function mediaUrl(name, kind, params) {
   return `${collectionPath(name, `/${kind}`)}?${query}`;
 }
 
+// --- server-sent events ----------------------------------------------------------------------------------------------
+
+/** The events of an answer as `{ event, data }`, as they come; comments are passed over. */
+async function* events(answer) {
+  const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+  let held = "";
+  try {
+    for (;;) {
+      const { value, done } = await read(reader);
+      if (done) return;
+      const blocks = (held + value).split("\n\n");
+      held = blocks.pop();
+      for (const block of blocks) {
+        const lines = block.split("\n").map((line) => [line.slice(0, line.indexOf(":")), line.slice(line.indexOf(":") + 2)]);
+        const { event = "message", data } = Object.fromEntries(lines);
+        if (data !== undefined) yield { event, data: JSON.parse(data) };
+      }
+    }
+  } finally {
+    reader.cancel().catch(() => {});
+  }
+}
+
+async function read(reader) {
+  try {
+    return await reader.read();
+  } catch (cause) {
+    if (cause.name === "AbortError") throw cause;
+    throw new ApiError(lost, "unreachable", 0);
+  }
+}
+
+export const isOver = (job) => !["waiting", "running"].includes(job.state);
+
 /** Follow a job until it is over; `onchange` gets it whenever it has changed. Reconnects when the line breaks. */
 export async function watch(id, onchange, signal) {
   for (let n = 0; n < 100 && !signal?.aborted; n++) {
     try {
       const answer = await fetched(`/api/jobs/${id}/events`, { headers: headers(), signal });
-      const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
-      let held = "";
-      for (;;) {
-        const { value, done } = await reader.read();
-        if (done) break;
-        held += value;
-        const events = held.split("\n\n");
-        held = events.pop();
-        for (const event of events) {
-          if (!event.startsWith("data: ")) continue;
-          const job = JSON.parse(event.slice(6));
-          onchange(job);
-          if (!["waiting", "running"].includes(job.state)) return job;
-        }
+      for await (const { data: job } of events(answer)) {
+        onchange(job);
+        if (isOver(job)) return job;
       }
     } catch (cause) {
       if (cause.name === "AbortError" || cause.status) throw cause;
     }
     await new Promise((resolve) => setTimeout(resolve, 1000));
   }
-  return null;
+  throw new ApiError(lost, "unreachable", 0);
+}
+
+/** Ask a question; the events of its answer, the last of them `answer` or `error`. Throws when the line breaks before. */
+export async function* ask(wanted, signal) {
+  const answer = await fetched("/api/ask", { method: "POST", headers: headers({ "content-type": "application/json" }), body: JSON.stringify(wanted), signal });
+  for await (const event of events(answer)) {
+    yield event;
+    if (event.event === "answer" || event.event === "error") return;
+  }
+  throw new ApiError(lost, "unreachable", 0);
 }
 
 // --- uploads: Google's resumable protocol, which our server answers; a broken line goes on where it broke -------------

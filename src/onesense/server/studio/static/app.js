@@ -4,11 +4,13 @@ import { call, key, setKey, setLostText } from "./api.js";
 import { button, fill, h, icon, toast } from "./dom.js";
 import * as i18n from "./i18n.js";
 import { t } from "./i18n.js";
+import { problem } from "./parts/empty.js";
 import { closeDetail } from "./views/detail.js";
 
-const VIEWS = ["search", "library", "space", "playground"];
+const VIEWS = ["search", "ask", "library", "space", "playground"];
 const MODULES = {
   search: () => import("./views/search.js"),
+  ask: () => import("./views/ask.js"),
   library: () => import("./views/library.js"),
   space: () => import("./views/space.js"),
   playground: () => import("./views/playground.js"),
@@ -37,12 +39,13 @@ async function start() {
   setLostText(t("error.unreachable"));
   document.getElementById("skip").textContent = t("skip");
   document.addEventListener("onesense:key", askForKey, { once: true });
+  document.addEventListener("onesense:theme", () => document.querySelector(".theme")?.replaceChildren(themeIcon()));
   window.addEventListener("hashchange", show);
   document.addEventListener("keydown", shortcuts);
   try {
     await refresh();
   } catch (cause) {
-    if (cause.status !== 401) fill(main(), h("div", { class: "empty" }, h("h1", {}, t("error.title")), h("p", {}, cause.message)));
+    if (cause.status !== 401) fill(main(), problem(cause));
     return;
   }
   await show();
@@ -70,17 +73,23 @@ async function show() {
   frame(view);
   document.title = `${t(`nav.${view}`)} · Onesense`;
   document.body.dataset.view = view;
-  const module = await MODULES[view]();
-  if (turn !== shown) return;
-  const box = fill(main());
-  leave = (await module.show(box, params)) ?? (() => {});
+  try {
+    const module = await MODULES[view]().catch(() => Promise.reject(new Error(t("error.unreachable"))));
+    if (turn !== shown) return;
+    const done = (await module.show(fill(main()), params)) ?? (() => {});
+    if (turn === shown) leave = done;
+    else done();
+  } catch (cause) {
+    if (cause.name !== "AbortError" && turn === shown) fill(main(), problem(cause));
+  }
 }
 
 /** Show the present address anew, for a view that changed what all of them share. */
 export const reload = () => show();
 
 function frame(view) {
-  const links = VIEWS.map((name) =>
+  const views = VIEWS.filter((name) => name !== "ask" || studio.status.can.ask);
+  const links = views.map((name) =>
     h("a", { href: address(name), "aria-current": name === view ? "page" : undefined }, icon(name), h("span", {}, t(`nav.${name}`))),
   );
   fill(
@@ -112,16 +121,16 @@ function languagePicker() {
   return h("label", { class: "select select-icon", title: t("language") }, icon("globe"), pick);
 }
 
+const isDark = () => document.documentElement.dataset.theme === "dark";
+const themeIcon = () => icon(isDark() ? "sun" : "moon");
+
 function themeButton() {
-  const isDark = () => (document.documentElement.dataset.theme ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")) === "dark";
-  const swap = (event) => {
-    const theme = isDark() ? "light" : "dark";
-    document.documentElement.dataset.theme = theme;
-    localStorage.setItem("onesense.theme", theme);
-    event.currentTarget.replaceChildren(icon(theme === "dark" ? "sun" : "moon"));
+  const swap = () => {
+    document.documentElement.dataset.theme = isDark() ? "light" : "dark";
+    localStorage.setItem("onesense.theme", document.documentElement.dataset.theme);
     document.dispatchEvent(new CustomEvent("onesense:theme"));
   };
-  return button(t("theme"), { icon: isDark() ? "sun" : "moon", class: "quiet", onclick: swap });
+  return fill(button(t("theme"), { icon: "moon", class: "quiet theme", onclick: swap }), themeIcon());
 }
 
 function shortcuts(event) {

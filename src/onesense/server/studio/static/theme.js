@@ -1,5 +1,10 @@
-// Before the first paint: the theme that was chosen, else what the system says.
+// The theme that was chosen, else what the system says: before the first paint, and when the system changes.
 {
-  const chosen = localStorage.getItem("onesense.theme");
-  if (chosen) document.documentElement.dataset.theme = chosen;
+  const isDark = matchMedia("(prefers-color-scheme: dark)");
+  const apply = () => {
+    document.documentElement.dataset.theme = localStorage.getItem("onesense.theme") ?? (isDark.matches ? "dark" : "light");
+    document.dispatchEvent(new CustomEvent("onesense:theme"));
+  };
+  isDark.addEventListener("change", apply);
+  apply();
 }

@@ -35,6 +35,19 @@ export function searchCalls(collection, wanted) {
   };
 }
 
+/** A question as code: the last event is the answer. */
+export function askCalls(wanted) {
+  const body = tidy(wanted);
+  const url = `${location.origin}/api/ask`;
+  return {
+    Onesense: {
+      Python: `import json\n\nimport httpx\n\nwith httpx.stream(\n    "POST",\n    ${quote(url)},\n    json=${python(body)},\n    timeout=300,\n) as answer:\n    events = [json.loads(line[6:]) for line in answer.iter_lines() if line.startswith("data: ")]\nprint(events[-1]["text"])\nfor passage in events[-1]["citations"]:\n    print(passage["number"], passage["link"])\n`,
+      JavaScript: `const answer = await fetch(${quote(url)}, {\n  method: "POST",\n  headers: { "content-type": "application/json" },\n  body: JSON.stringify(${indent(JSON.stringify(body, null, 2), 2)}),\n});\nconst lines = (await answer.text()).split("\\n").filter((line) => line.startsWith("data: "));\nconst { text, citations } = JSON.parse(lines.at(-1).slice(6));\nconsole.log(text);\nfor (const passage of citations) console.log(passage.number, passage.link);\n`,
+      curl: `curl -N ${shell(url)} \\\n  -H 'content-type: application/json' \\\n  -d ${shell(JSON.stringify(body))}\n`,
+    },
+  };
+}
+
 /**
  * Embedding a content as code.
  *

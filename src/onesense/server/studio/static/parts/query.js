@@ -1,12 +1,20 @@
 // The search bar: words, files (dropped, pasted, chosen), recordings and items of the collection, as one query of chips.
 
 import { forget, mediaUrl, upload } from "../api.js";
+import { studio } from "../app.js";
 import { append, button, fill, h, icon, name, toast } from "../dom.js";
-import { t } from "../i18n.js";
+import { bytes, t } from "../i18n.js";
 import { recordSound, takePicture } from "./record.js";
 import { moment } from "./tile.js";
 
 export const modalityOf = (type) => (/^(image|audio|video)\//.exec(type)?.[1] ?? (type === "application/pdf" ? "pdf" : "text"));
+
+/** Why the server would not take a file, said before the first byte of it is sent; null where it would. */
+export function refusal(file) {
+  const most = studio.status.limits.file_bytes;
+  if (file.size > most) return t("upload.large", { size: bytes(file.size), most: bytes(most) });
+  return file.size ? null : t("upload.empty");
+}
 
 /** An empty query. */
 export const emptyQuery = () => ({ words: "", chips: [] });
@@ -104,7 +112,12 @@ export function queryBar(query, onsearch) {
   }
 
   async function addFiles(files) {
-    const added = files.filter(Boolean).map((file) => {
+    const taken = files.filter(Boolean).filter((file) => {
+      const fault = refusal(file);
+      if (fault) toast(`${file.name}: ${fault}`, "error");
+      return !fault;
+    });
+    const added = taken.map((file) => {
       const modality = modalityOf(file.type);
       const picture = modality === "image" ? URL.createObjectURL(file) : null;
       return [file, { sign: 1, kind: "file", label: file.name, mime: file.type.split(";")[0] || null, modality, picture, share: 0 }];

@@ -3,6 +3,7 @@
 import { call, collectionPath, mediaUrl } from "../api.js";
 import { button, fill, h, icon, marked, name, toast } from "../dom.js";
 import { bytes, clock, number, place, t } from "../i18n.js";
+import { factList } from "../parts/facts.js";
 import { meter } from "../parts/meter.js";
 import { isPlaying, play, stop } from "../parts/player.js";
 import { moment, spans } from "../parts/tile.js";
@@ -65,7 +66,8 @@ function side(collection, hit, context, step) {
     closeDetail();
     actions[what](hit);
   };
-  const facts = Object.entries(hit.metadata ?? {}).filter(([, value]) => ["string", "number", "boolean"].includes(typeof value));
+  const told = Object.entries(hit.metadata ?? {}).filter(([, value]) => ["string", "number", "boolean"].includes(typeof value));
+  const facts = [...told, ...factList(hit.facts)];
   return h(
     "aside",
     { class: "detail-side" },

@@ -1,13 +1,18 @@
 // Library: what is in a collection, and what is on its way in.
 
-import { ApiError, call, collectionPath, mediaUrl, upload, watch } from "../api.js";
+import { ApiError, call, collectionPath, isOver, mediaUrl, upload, watch } from "../api.js";
 import { address, refresh, reload, studio } from "../app.js";
 import { announce, button, dialog, fill, h, icon, name, toast } from "../dom.js";
 import { bytes, number, span, t } from "../i18n.js";
-import { dropzone } from "../parts/query.js";
+import { dropzone, refusal } from "../parts/query.js";
 
 const PAGE = 50;
 const AT_ONCE = 3;
+const LOOK_MS = 3_000; // between two looks at what other tabs and programs have begun
+const JUST_S = 300; // so long a job that is over is shown to who comes later
+
+/** Ids of jobs whose cards this tab has put away. */
+const dismissed = new Set();
 
 export async function show(main) {
   const control = new AbortController();
@@ -21,27 +26,30 @@ export async function show(main) {
   const jobs = h("section", { class: "jobs", "aria-label": t("library.jobs"), hidden: true });
   const failures = h("section", { class: "failures", hidden: true });
   const files = h("section", { class: "files", "aria-label": t("library.files") });
-  const ctx = { collection, control, jobs, failures, files, changed: () => Promise.all([drawHead(), drawFailures(ctx), drawFiles(ctx)]) };
+  const ctx = { collection, control, jobs, failures, files, followed: new Set(), changed: () => Promise.all([drawHead(), drawFailures(ctx), drawFiles(ctx)]) };
+
+  const title = (isOwn) =>
+    h("div", { class: "page-title" }, h("h1", {}, h("bdi", {}, collection)), h("div", { class: "page-tools" }, button(t("library.new"), { icon: "plus", text: t("library.new"), onclick: create }), isOwn && button(t("library.delete"), { icon: "trash", class: "quiet", onclick: () => deleteDialog(collection) })));
 
   async function drawHead() {
     const about = await call("GET", collectionPath(collection), undefined, control.signal);
     const kinds = Object.entries(about.by_modality).sort((a, b) => b[1] - a[1]);
     fill(
       head,
-      h("div", { class: "page-title" }, h("h1", {}, h("bdi", {}, collection)), h("div", { class: "page-tools" }, button(t("library.new"), { icon: "plus", text: t("library.new"), onclick: create }), about.own && button(t("library.delete"), { icon: "trash", class: "quiet", onclick: () => deleteDialog(collection) }))),
+      title(about.own),
       h("p", { class: "quiet-text" }, t("library.count", { n: about.files }), " · ", t("library.segments", { n: about.segments }), " · ", h("bdi", {}, `${about.model}, ${number(about.dim)}`)),
       h("ul", { class: "kinds" }, kinds.map(([modality, n]) => h("li", {}, icon(modality), h("strong", {}, number(n)), " ", t(`modality.${modality}.many`)))),
     );
   }
 
+  fill(head, title(false));
   fill(main, head, addPanel(ctx), jobs, failures, files);
   const undrop = dropzone(async (transfer) => send(ctx, await dropped(transfer)));
-  await drawHead();
-  await Promise.all([drawFailures(ctx), drawFiles(ctx), resume(ctx)]);
-  return () => {
-    undrop();
-    control.abort();
-  };
+  const looking = setInterval(() => document.hidden || look(ctx).catch((cause) => cause.status === 404 && clearInterval(looking)), LOOK_MS);
+  control.signal.addEventListener("abort", () => (undrop(), clearInterval(looking)));
+  // The jobs first: they are there at once, whatever the collection is busy with.
+  Promise.all([look(ctx), ctx.changed()]).catch((cause) => cause.name !== "AbortError" && toast(cause.message, "error"));
+  return () => control.abort();
 }
 
 // --- adding ----------------------------------------------------------------------------------------------------------------
@@ -120,8 +128,8 @@ async function send(ctx, files) {
     while (waiting.length && !control.signal.aborted) {
       const [file, path] = waiting.shift();
       try {
-        if (file.size > studio.status.limits.file_bytes) throw new ApiError(t("upload.large", { size: bytes(file.size), most: bytes(studio.status.limits.file_bytes) }), "too_large", 413);
-        if (!file.size) throw new ApiError(t("upload.empty"), "empty_input", 400);
+        const fault = refusal(file);
+        if (fault) throw new ApiError(fault, "invalid_input", 400);
         arrived.push(await upload(file, { name: path.slice(-512), signal: control.signal, onprogress: (share) => (shares.set(path, share * file.size), told()) }));
       } catch (cause) {
         if (cause.name === "AbortError") return;
@@ -137,8 +145,7 @@ async function send(ctx, files) {
 
 async function submit(ctx, wanted) {
   try {
-    const job = await call("POST", collectionPath(ctx.collection, "/jobs"), wanted);
-    await follow(ctx, job);
+    await follow(ctx, await call("POST", collectionPath(ctx.collection, "/jobs"), wanted));
   } catch (cause) {
     if (cause.name !== "AbortError") toast(cause.message, "error");
   }
@@ -146,22 +153,33 @@ async function submit(ctx, wanted) {
 
 // --- jobs ------------------------------------------------------------------------------------------------------------------
 
-/** Show what other tabs, or this one before it was loaded anew, have begun. */
-async function resume(ctx) {
-  const { jobs } = await call("GET", collectionPath(ctx.collection, "/jobs"), undefined, ctx.control.signal);
-  for (const job of jobs.filter((one) => ["waiting", "running"].includes(one.state))) follow(ctx, job).catch(() => {});
+/** Show what other tabs, or this one before it was loaded anew, have begun, and what is just over. */
+async function look(ctx) {
+  const { jobs, now_s } = await call("GET", collectionPath(ctx.collection, "/jobs"), undefined, ctx.control.signal);
+  const recent = jobs.filter((job) => !isOver(job) || now_s - job.ended_s < JUST_S);
+  for (const job of recent.reverse()) if (!dismissed.has(job.id)) follow(ctx, job);
 }
 
 async function follow(ctx, job) {
-  const card = jobCard(t(`job.${job.kind}`), () => call("POST", `/api/jobs/${job.id}/cancel`).catch((cause) => toast(cause.message, "error")));
+  if (ctx.followed.has(job.id)) return;
+  ctx.followed.add(job.id);
+  const cancel = () => call("POST", `/api/jobs/${job.id}/cancel`).catch((cause) => toast(cause.message, "error"));
+  const card = jobCard(t(`job.${job.kind}`), cancel, () => dismissed.add(job.id));
   ctx.jobs.prepend(card.element);
   ctx.jobs.hidden = false;
   card.update(told(job));
-  const last = await watch(job.id, (now) => card.update(told(now)), ctx.control.signal);
-  if (!last) return;
-  card.end(last.state);
-  announce(t(`job.state.${last.state}`));
-  if (last.kind !== "plan") await ctx.changed();
+  if (isOver(job)) return card.end(job.state);
+  try {
+    const last = await watch(job.id, (now) => card.update(told(now)), ctx.control.signal);
+    card.end(last.state);
+    announce(t(`job.state.${last.state}`));
+    if (last.kind !== "plan") await ctx.changed();
+  } catch (cause) {
+    if (cause.name === "AbortError") return;
+    toast(cause.message, "error");
+    if (!cause.status) ctx.followed.delete(job.id); // shown again when the server is there again
+    card.element.remove();
+  }
 }
 
 function told({ kind, state, progress, result, error }) {
@@ -186,7 +204,7 @@ function summary(kind, result) {
   return [...some, t("report.time", { time: span(Math.max(1, result.seconds)) })].join(" · ");
 }
 
-function jobCard(title, cancel) {
+function jobCard(title, cancel, ondismiss = () => {}) {
   const bar = h("progress", { max: "1", "aria-label": title });
   const line = h("p", { class: "job-line" });
   const path = h("p", { class: "job-path" });
@@ -208,7 +226,7 @@ function jobCard(title, cancel) {
       element.classList.add("over", kind);
       fill(path);
       fill(state, t(`job.state.${kind}`));
-      stopper.replaceWith(button(t("job.dismiss"), { icon: "close", class: "quiet", onclick: () => element.remove() }));
+      stopper.replaceWith(button(t("job.dismiss"), { icon: "close", class: "quiet", onclick: () => (ondismiss(), element.remove()) }));
     },
   };
 }

@@ -5,6 +5,8 @@ import { address, studio } from "../app.js";
 import { announce, button, fill, h, icon } from "../dom.js";
 import { number, t } from "../i18n.js";
 import { codeDialog, searchCalls } from "../parts/code.js";
+import { emptyCollection, problem, welcome } from "../parts/empty.js";
+import { factFilters, factsWhere, noFacts } from "../parts/facts.js";
 import { body, dropzone, emptyQuery, isEmpty, likeChip, queryBar } from "../parts/query.js";
 import { stop } from "../parts/player.js";
 import { tile, walkable } from "../parts/tile.js";
@@ -16,7 +18,7 @@ const MODALITIES = ["image", "video", "audio", "pdf", "text"];
 const WHEN = { "": null, day: 1, week: 7, month: 31, year: 366 };
 
 let query = emptyQuery();
-const filters = { modality: new Set(), folder: "", when: "" };
+const filters = { modality: new Set(), folder: "", when: "", facts: noFacts() };
 
 /** A query that another view wants asked here. */
 export function ask(wanted) {
@@ -28,7 +30,7 @@ export function ask(wanted) {
 
 export async function show(main, params) {
   if (params.get("q") !== null && params.get("q") !== query.words) query.words = params.get("q");
-  if (!studio.collection) return welcome(main);
+  if (!studio.collection) return void fill(main, welcome());
   const results = h("section", { class: "results", "aria-label": t("results.label") });
   const bar = queryBar(query, () => run());
   const head = h("div", { class: "search-head" }, bar.element, filterRow(() => run()));
@@ -79,22 +81,6 @@ export async function show(main, params) {
   };
 }
 
-const problem = (cause) => h("div", { class: "empty" }, h("h2", {}, t("error.title")), h("p", {}, cause.message));
-
-function welcome(main) {
-  fill(
-    main,
-    h(
-      "div",
-      { class: "empty" },
-      icon("library"),
-      h("h1", {}, t("welcome.title")),
-      h("p", {}, t("welcome.text")),
-      h("a", { class: "button primary", href: address("library") }, t("welcome.go")),
-    ),
-  );
-}
-
 // --- filters -----------------------------------------------------------------------------------------------------------
 
 function narrowed() {
@@ -102,7 +88,7 @@ function narrowed() {
   if (filters.folder) where.path = { prefix: filters.folder };
   const days = WHEN[filters.when];
   if (days) where.mtime = { gte: Date.now() / 1000 - days * 86_400 };
-  return { modality: [...filters.modality], where };
+  return { modality: [...filters.modality], where: { ...where, ...factsWhere(filters.facts) } };
 }
 
 function filterRow(onchange) {
@@ -130,17 +116,18 @@ function filterRow(onchange) {
     return h("label", { class: "select pill" }, pick, icon("down"));
   };
   const when = choose(t("filter.when"), filters.when, Object.keys(WHEN).map((key) => [key, t(`filter.when.${key || "any"}`)]), (value) => (filters.when = value));
-  fill(row, kinds, when);
+  const facts = factFilters(filters.facts, onchange);
+  fill(row, kinds, when, facts.opener);
   call("GET", collectionPath(studio.collection))
     .then(({ folders }) => {
       if (!folders.includes(filters.folder)) filters.folder = "";
       if (folders.length > 1) {
         const options = [["", t("filter.folder.any")], ...folders.map((folder) => [folder, folder.split("/").slice(-2, -1)[0]])];
-        row.append(choose(t("filter.folder"), filters.folder, options, (value) => (filters.folder = value)));
+        facts.opener.before(choose(t("filter.folder"), filters.folder, options, (value) => (filters.folder = value)));
       }
     })
     .catch(() => {});
-  return row;
+  return [row, facts.panel];
 }
 
 // --- what is found -------------------------------------------------------------------------------------------------------
@@ -151,7 +138,7 @@ async function start(results, actions, isCurrent) {
   try {
     const found = await call("GET", collectionPath(studio.collection, "/sample?n=12"));
     if (!isCurrent()) return;
-    if (!found.hits.length) return fill(results, h("div", { class: "empty" }, h("p", {}, t("collection.empty")), h("a", { class: "button primary", href: address("library") }, t("welcome.go"))));
+    if (!found.hits.length) return fill(results, emptyCollection());
     const list = h("ul", { class: "grid" }, found.hits.map((hit) => tile(studio.collection, hit, (one) => openDetail(studio.collection, one, { hits: found.hits, actions }), actions)));
     walkable(list);
     fill(results, h("h2", { class: "start-title" }, t("start.title")), list);
