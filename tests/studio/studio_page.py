@@ -5,8 +5,15 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import httpx
+
 EVIL = "<img src=x onerror=window.evil=1>.txt"
 """A file name that is a trap for who writes names as HTML."""
+
+
+def api(method: str, address: str, **wanted: Any) -> Any:
+    """Ask a server beside the page, with the patience that a busy machine needs; its JSON."""
+    return httpx.request(method, address, timeout=120, **wanted).raise_for_status().json()
 
 
 def settled(page: Any) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
-from studio_page import EVIL, names, question, settled
+from studio_page import EVIL, api, names, question, settled
 
 import asked_library
 import chat_server
@@ -153,6 +153,7 @@ def test_an_answer_that_breaks_off(opened: Open, read_by: Callable[[str], str]) 
 
 def test_a_line_that_breaks_is_told_and_asked_again(opened: Open) -> None:
     page = opened("#/ask")
+    page.wait_for_selector(".ask-note p")  # which asks at the same address what answers
     half = 'event: passages\ndata: {"passages": [], "is_confident": null, "searched": "x", "llm": null}\n\nevent: del'
     answer = {"status": 200, "content_type": "text/event-stream", "body": half}
     page.route("**/api/ask", lambda route: route.fulfill(**answer), times=1)
@@ -168,7 +169,7 @@ def test_where_there_is_nothing_to_ask(opened: Open, tmp_path: Path) -> None:
     with running(tmp_path) as address:
         page = opened("#/ask", at=address)
         page.wait_for_selector("h1:has-text('Nothing here yet')")
-        httpx.post(f"{address}/api/collections", json={"name": "bare"}).raise_for_status()
+        api("POST", f"{address}/api/collections", json={"name": "bare"})
         page.reload()
         page.wait_for_selector("text=This collection is empty")
         turn = question(page, "Is there anything?")
@@ -178,13 +179,13 @@ def test_where_there_is_nothing_to_ask(opened: Open, tmp_path: Path) -> None:
 
 def test_several_collections_are_asked(opened: Open, read_by: Callable[[str], str]) -> None:
     address = read_by("cites")
-    httpx.post(f"{address}/api/collections", json={"name": "more"}).raise_for_status()
+    api("POST", f"{address}/api/collections", json={"name": "more"})
     page = opened("#/ask?c=test", at=address)
     bodies = asked(page)
     page.click(".ask-options >> text=more")
     question(page, "What is the budget for the garden shed?")
     assert bodies[0]["collections"] == ["test", "more"]
-    httpx.delete(f"{address}/api/collections/more").raise_for_status()
+    api("DELETE", f"{address}/api/collections/more")
 
 
 def test_code_of_this_question_runs(opened: Open) -> None:
@@ -199,7 +200,7 @@ def test_code_of_this_question_runs(opened: Open) -> None:
 
 def test_a_link_from_elsewhere_opens_the_place(opened: Open, url: str) -> None:
     wanted = {"question": "How is the bread baked?", "collections": ["Demo"]}
-    with httpx.stream("POST", f"{url}/api/ask", json=wanted, timeout=60) as answer:
+    with httpx.stream("POST", f"{url}/api/ask", json=wanted, timeout=120) as answer:
         data = next(line for line in answer.iter_lines() if line.startswith("data: "))
     passage = json.loads(data[6:])["passages"][0]
     page = opened(passage["studio"].removeprefix("/"))
