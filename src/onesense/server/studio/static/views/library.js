@@ -26,10 +26,10 @@ export async function show(main) {
   const jobs = h("section", { class: "jobs", "aria-label": t("library.jobs"), hidden: true });
   const failures = h("section", { class: "failures", hidden: true });
   const files = h("section", { class: "files", "aria-label": t("library.files") });
-  const ctx = { collection, control, jobs, failures, files, followed: new Set(), changed: () => Promise.all([drawHead(), drawFailures(ctx), drawFiles(ctx)]) };
+  const ctx = { collection, control, jobs, failures, files, followed: new Set(), isGoing: false, changed: () => Promise.all([drawHead(), drawFailures(ctx), drawFiles(ctx)]) };
 
   const title = (isOwn) =>
-    h("div", { class: "page-title" }, h("h1", {}, h("bdi", {}, collection)), h("div", { class: "page-tools" }, button(t("library.new"), { icon: "plus", text: t("library.new"), onclick: create }), isOwn && button(t("library.delete"), { icon: "trash", class: "quiet", onclick: () => deleteDialog(collection) })));
+    h("div", { class: "page-title" }, h("h1", {}, h("bdi", {}, collection)), h("div", { class: "page-tools" }, button(t("library.new"), { icon: "plus", text: t("library.new"), onclick: create }), isOwn && button(t("library.delete"), { icon: "trash", class: "quiet", onclick: () => deleteDialog(ctx) })));
 
   async function drawHead() {
     const about = await call("GET", collectionPath(collection), undefined, control.signal);
@@ -45,7 +45,7 @@ export async function show(main) {
   fill(head, title(false));
   fill(main, head, addPanel(ctx), jobs, failures, files);
   const undrop = dropzone(async (transfer) => send(ctx, await dropped(transfer)));
-  const looking = setInterval(() => document.hidden || look(ctx).catch((cause) => cause.status === 404 && clearInterval(looking)), LOOK_MS);
+  const looking = setInterval(() => document.hidden || ctx.isGoing || look(ctx).catch((cause) => cause.status === 404 && clearInterval(looking)), LOOK_MS);
   control.signal.addEventListener("abort", () => (undrop(), clearInterval(looking)));
   // The jobs first: they are there at once, whatever the collection is busy with.
   Promise.all([look(ctx), ctx.changed()]).catch((cause) => cause.name !== "AbortError" && toast(cause.message, "error"));
@@ -314,8 +314,10 @@ function createDialog() {
   const box = dialog(t("library.new"), "form-dialog", h("form", { onsubmit: create }, h("h2", {}, t("library.new")), h("label", { for: "collection-name" }, t("library.name")), field, h("label", { for: "collection-model" }, t("library.model")), models, h("label", { for: "collection-dim" }, t("library.dim")), dims, fault, h("div", { class: "row end" }, button(t("cancel"), { text: t("cancel"), onclick: () => box.close() }), h("button", { type: "submit", class: "button primary" }, t("library.create")))));
 }
 
-function deleteDialog(collection) {
+function deleteDialog(ctx) {
+  const { collection } = ctx;
   const remove = async () => {
+    ctx.isGoing = true;
     try {
       await call("DELETE", collectionPath(collection));
       localStorage.removeItem("onesense.collection");
@@ -324,6 +326,7 @@ function deleteDialog(collection) {
       location.hash = `#/library?c=${encodeURIComponent(studio.collections[0]?.name ?? "")}`;
       reload();
     } catch (cause) {
+      ctx.isGoing = false;
       toast(cause.message, "error");
     }
   };
