@@ -63,7 +63,7 @@ def many(tmp_path: Path) -> Path:
     folder = tmp_path / "many"
     folder.mkdir()
     noise = random.Random(0)
-    for n in range(600):
+    for n in range(4_000):
         words = " ".join(f"{noise.getrandbits(40):x}" for _ in range(60))
         (folder / f"{n}.txt").write_text(f"Note {n}: {words}", encoding="utf-8")
     return folder
