@@ -1,9 +1,10 @@
-"""Is the funnel as good as an exact scan, and how much cheaper? One thread, CPU milliseconds, both in one run.
+"""How fast and how right is a search, beside an exact scan and beside others? One thread, all in one run.
 
     python bench/search.py                                  # 100,000 synthetic clustered vectors, says so
     python bench/search.py --vectors embeddings.npy         # float32 [n, d] of a real model; 100 rows become queries
-    python bench/search.py --store                          # also through a LanceDB collection on disk
-    python bench/search.py --embed FILE.npy                # write embeddings of short real texts by the bundled model
+    python bench/search.py --store                          # also a collection, and LanceDB's own search of its table
+    python bench/search.py --store --rivals                 # also Chroma and sqlite-vec, where they are installed
+    python bench/search.py --embed FILE.npy                 # write embeddings of short real texts by the bundled model
 
 Prints a JSON object and appends a row to bench/RESULTS.md. Needs about 3 GB of memory at 100,000 x 3072.
 """
@@ -11,24 +12,22 @@ Prints a JSON object and appends a row to bench/RESULTS.md. Needs about 3 GB of 
 from __future__ import annotations
 
 import argparse
-import os
 import resource
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from _results import record
+from _vectors import CHUNK, SYNTHETIC, K, chunks, exact, held_out, one_thread, race, real, recall, synthetic
 
 from onesense.types import Array, StoreSpec
-from onesense.vectors import quantize, rerank, scan, truncate_normalize
+from onesense.vectors import code_weights, quantize, rerank, scan_each
 
-K = 10
-CHUNK = 4_096
-ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+Answer = Callable[[Array], Array]
+"""Query -> numbers of the rows that were found."""
 
 
 def main() -> None:
@@ -38,36 +37,36 @@ def main() -> None:
         embed_texts(options.embed, options.data, options.n + options.queries)
         return
     start = time.perf_counter()
-    rows, queries, source = _vectors(options)
-    codes = np.concatenate([quantize(chunk) for _, chunk in _chunks(rows)])
-    candidates = options.candidates
-
-    def funnel(query: Array) -> Array:
-        near = np.sort(scan(codes, query, candidates))
-        return near[rerank(rows[near], query, K)[0]]
-
-    contestants: dict[str, Callable[[Array], Array]] = {
-        "exact": lambda query: _exact(rows, query),
-        "funnel": funnel,
-    }
+    wanted = options.n + options.queries
+    found = synthetic(wanted, options.dim) if options.vectors is None else real(options.vectors, wanted)
+    rows, queries = held_out(found, options.queries)
     with tempfile.TemporaryDirectory() as folder:
+        contestants = {"exact": lambda query: exact(rows, query), "funnel": funnel(rows, options.candidates)}
         if options.store:
-            contestants["lance"] = _lance(rows, Path(folder) / "bench.onesense", candidates)
-        found, cpu_ms = _race(contestants, queries)
+            contestants |= collection(rows, Path(folder) / "bench.onesense", options.candidates)
+        if options.rivals:
+            contestants |= chroma(rows, Path(folder)) | sqlite_vec(rows, Path(folder) / "bench.sqlite")
+        answers, cpu_ms, wall_ms = race(contestants, queries)
     result = {
-        "vectors": source,
+        "vectors": SYNTHETIC if options.vectors is None else f"real: {options.vectors.name}",
         "n": len(rows),
         "dim": rows.shape[1],
         "queries": len(queries),
-        "candidates": candidates,
+        "candidates": options.candidates,
         "cpu_ms_median": {name: round(float(np.median(ms)), 3) for name, ms in cpu_ms.items()},
         "cpu_ms_p95": {name: round(float(np.percentile(ms, 95)), 3) for name, ms in cpu_ms.items()},
+        "wall_ms_median": {name: round(float(np.median(ms)), 3) for name, ms in wall_ms.items()},
         "times_cheaper": {n: round(float(np.median(cpu_ms["exact"]) / np.median(cpu_ms[n])), 1) for n in cpu_ms},
-        "recall_at_10": {name: round(_recall(rows, queries, found["exact"], found[name]), 4) for name in found},
+        "recall_at_10": {n: round(recall(rows, queries, answers["exact"], answers[n]), 4) for n in answers},
         "peak_gb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2),
         "seconds": round(time.perf_counter() - start, 1),
     }
-    record("the funnel against an exact scan", _summary(result), result, options.json)
+    record(
+        "search against an exact scan" + (" and rivals" if options.rivals else ""),
+        _summary(result),
+        result,
+        options.json,
+    )
 
 
 def _options() -> argparse.Namespace:
@@ -78,29 +77,11 @@ def _options() -> argparse.Namespace:
     parser.add_argument("-n", type=int, default=100_000, help="rows at most")
     parser.add_argument("--dim", type=int, default=3072, help="of synthetic vectors")
     parser.add_argument("--queries", type=int, default=100)
-    parser.add_argument("--candidates", type=int, default=400, help="rows that are re-ranked exactly")
-    parser.add_argument("--store", action="store_true", help="also measure a LanceDB collection")
+    parser.add_argument("--candidates", type=int, default=400, help="rows that are re-ranked")
+    parser.add_argument("--store", action="store_true", help="also measure a collection, and LanceDB's own search")
+    parser.add_argument("--rivals", action="store_true", help="also measure Chroma and sqlite-vec, if installed")
     parser.add_argument("--json", type=Path, help="write the JSON there as well")
     return parser.parse_args()
-
-
-def _vectors(options: argparse.Namespace) -> tuple[Array, Array, str]:
-    """Unit rows float32 [n, d], held-out queries float32 [q, d], and where they come from."""
-    if options.vectors is None:
-        total = options.n + options.queries
-        found, source = _synthetic(total, options.dim), "synthetic: 500 clusters, variance falling as 1/i (not real)"
-    else:
-        stored = np.load(options.vectors, mmap_mode="r")
-        total = min(len(stored), options.n + options.queries)
-        found = np.empty((total, stored.shape[1]), np.float32)
-        for place, chunk in _chunks(stored[:total]):
-            found[place : place + len(chunk)] = truncate_normalize(np.asarray(chunk, np.float32), stored.shape[1])
-        source = f"real: {options.vectors.name}"
-    held_out = np.random.default_rng(0).choice(total, options.queries, replace=False)
-    queries = found[held_out].copy()
-    last = np.arange(total - options.queries, total)
-    found[held_out] = found[last]  # the last rows fill the gaps, so that nothing is copied whole
-    return found[: total - options.queries], queries, source
 
 
 def embed_texts(file: Path, data: Path, n: int) -> None:
@@ -118,57 +99,88 @@ def embed_texts(file: Path, data: Path, n: int) -> None:
         out[place : place + CHUNK] = embedder.embed([texts[i] for i in drawn[place : place + CHUNK]])
 
 
-def _synthetic(n: int, dim: int) -> Array:
-    """Clustered unit vectors whose first components carry most, as those of a Matryoshka model do."""
-    random = np.random.default_rng(0)
-    scale = (1.0 / np.sqrt(1.0 + np.arange(dim))).astype(np.float32)
-    centres = random.standard_normal((500, dim), np.float32) * scale
-    rows = np.empty((n, dim), np.float32)
-    for place, chunk in _chunks(rows):
-        noise = random.standard_normal(chunk.shape, np.float32) * scale
-        mixed = centres[random.integers(500, size=len(chunk))] + 0.8 * noise
-        rows[place : place + len(chunk)] = truncate_normalize(mixed, dim)
-    return rows
+# --- contestants ------------------------------------------------------------------------------------------------------
 
 
-def _exact(rows: Array, query: Array) -> Array:
-    scores = rows @ query
-    near = np.argpartition(-scores, K)[:K]
-    return near[np.argsort(-scores[near], kind="stable")]
+def funnel(rows: Array, candidates: int) -> Answer:
+    """The arithmetic alone, all in memory."""
+    codes = np.concatenate([quantize(chunk) for _, chunk in chunks(rows)])
+    weights, everything = code_weights(codes), np.arange(len(codes))
+
+    def answer(query: Array) -> Array:
+        near = np.sort(scan_each(codes, query, candidates, [everything], weights)[0])
+        return near[rerank(rows[near], query, K)[0]]
+
+    return answer
 
 
-def _lance(rows: Array, path: Path, candidates: int) -> Callable[[Array], Array]:
-    from onesense.index.stores import lance
+def collection(rows: Array, path: Path, candidates: int) -> dict[str, Answer]:
+    """A collection on the disk, and what LanceDB itself finds in its table: exactly, and by its index."""
+    from onesense.index.stores import _snapshot, lance
 
-    lance.CANDIDATES = candidates
+    _snapshot.CANDIDATES = candidates
     store = lance.Store.open(path, StoreSpec(rows.shape[1], "bench", "bench", "1"))
-    for place, chunk in _chunks(rows):
-        store.upsert([f"{place + i:08d}" for i in range(len(chunk))], chunk, [{}] * len(chunk))
+    for place, chunk in chunks(rows):
+        store.upsert(
+            [f"{place + i:08d}" for i in range(len(chunk))], chunk, [{"n": place + i} for i in range(len(chunk))]
+        )
     store.close()  # merges what the writes left, as a collection does when it is closed
-    return lambda query: np.array([int(id_) for id_, _, _ in store.search(query, K)])
+    table = store._table
+    table.checkout_latest()
+
+    def own(query: Array) -> Array:
+        found = table.search(query, vector_column_name="vector").distance_type("cosine").limit(K)
+        return np.array([int(id_) for id_ in found.select(["id", "payload"]).to_arrow()["id"].to_pylist()])
+
+    return {"collection": lambda query: np.array([int(id_) for id_, _, _ in store.search(query, K)]), "LanceDB": own}
 
 
-def _race(
-    contestants: dict[str, Callable[[Array], Array]], queries: Array
-) -> tuple[dict[str, list[Array]], dict[str, list[float]]]:
-    """Every contestant answers each query in turn, so that a busy machine slows all alike; the first is a warm-up."""
-    found: dict[str, list[Array]] = {name: [] for name in contestants}
-    cpu_ms: dict[str, list[float]] = {name: [] for name in contestants}
-    for query in (queries[0], *queries):
-        for name, answer in contestants.items():
-            start = time.process_time()
-            found[name].append(answer(query))
-            cpu_ms[name].append(1_000 * (time.process_time() - start))
-    return {n: f[1:] for n, f in found.items()}, {n: ms[1:] for n, ms in cpu_ms.items()}
+def chroma(rows: Array, folder: Path) -> dict[str, Answer]:
+    """Chroma with its defaults (HNSW) but for cosines."""
+    try:
+        import chromadb
+    except ImportError:
+        print("chromadb is not installed: left out")
+        return {}
+    client = chromadb.PersistentClient(str(folder / "chroma"), chromadb.Settings(anonymized_telemetry=False))
+    held = client.create_collection("bench", metadata={"hnsw:space": "cosine"})
+    for place, chunk in chunks(rows):
+        numbers = range(place, place + len(chunk))
+        held.add([f"{i:08d}" for i in numbers], embeddings=chunk, metadatas=[{"n": i} for i in numbers])
+
+    def answer(query: Array) -> Array:
+        found = held.query(query_embeddings=query[None], n_results=K, include=["metadatas", "distances"])
+        return np.array([int(id_) for id_ in found["ids"][0]])
+
+    return {"Chroma": answer}
 
 
-def _recall(rows: Array, queries: Array, exact: list[Array], found: list[Array]) -> float:
-    """Share of the found rows that are as near as the tenth exact one: rows with equal vectors are equally right."""
-    shares = []
-    for query, best, near in zip(queries, exact, found, strict=True):
-        worst = float((rows[best] @ query).min())
-        shares.append(float((rows[near] @ query >= worst - 1e-6).mean()))
-    return float(np.mean(shares))
+def sqlite_vec(rows: Array, file: Path) -> dict[str, Answer]:
+    """sqlite-vec's vec0 table, which compares all rows."""
+    try:
+        import sqlite3
+
+        import sqlite_vec as extension
+    except ImportError:
+        print("sqlite-vec is not installed: left out")
+        return {}
+    database = sqlite3.connect(file)
+    database.enable_load_extension(True)
+    extension.load(database)
+    width = rows.shape[1]
+    database.execute(
+        f"CREATE VIRTUAL TABLE held USING vec0(vector float[{width}] distance_metric=cosine, +payload text)"
+    )
+    with database:
+        for place, chunk in chunks(rows):
+            values = [(place + i, row.tobytes(), "{}") for i, row in enumerate(chunk)]
+            database.executemany("INSERT INTO held(rowid, vector, payload) VALUES (?, ?, ?)", values)
+
+    def answer(query: Array) -> Array:
+        asked = "SELECT rowid, distance, payload FROM held WHERE vector MATCH ? ORDER BY distance LIMIT ?"
+        return np.array([row[0] for row in database.execute(asked, (query.tobytes(), K))])
+
+    return {"sqlite-vec": answer}
 
 
 def _summary(result: dict[str, Any]) -> str:
@@ -177,14 +189,9 @@ def _summary(result: dict[str, Any]) -> str:
         for name, ms in result["cpu_ms_median"].items()
     ]
     shape = f"{result['n']:,} x {result['dim']}, {result['vectors']}"
-    return f"{shape}, 1 thread: {'; '.join(parts)}"
-
-
-def _chunks(rows: Array) -> Iterator[tuple[int, Array]]:
-    return ((place, rows[place : place + CHUNK]) for place in range(0, len(rows), CHUNK))
+    return f"{shape}, CPU ms of 1 thread: {'; '.join(parts)}"
 
 
 if __name__ == "__main__":
-    if not os.environ.items() >= ONE_THREAD.items():  # BLAS reads them when it is loaded, so start again with them
-        os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | ONE_THREAD)
+    one_thread()
     main()

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from onesense.errors import StorageFull
 from onesense.types import Noted, Store
 
 from .sources import Failure
@@ -30,6 +31,9 @@ def update(store: Store, failed: Iterable[Failure], mended: Iterable[str]) -> No
         store: of the collection; one that keeps no notes keeps none of this.
         failed: of this run.
         mended: paths that are whole now, or gone from the collection.
+
+    Raises:
+        StorageFull: the list cannot be written.
     """
     if not isinstance(store, Noted):
         return
@@ -42,7 +46,10 @@ def update(store: Store, failed: Iterable[Failure], mended: Iterable[str]) -> No
     if kept.keys() == before.keys() and not failed:
         return
     rows = sorted(kept.values(), key=lambda f: f.path)[:MOST]
-    store.write_note(NOTE, {"format": _FORMAT, "failed": [_fields(f) for f in rows]})
+    try:
+        store.write_note(NOTE, {"format": _FORMAT, "failed": [_fields(f) for f in rows]})
+    except OSError as cause:
+        raise StorageFull(f"the list of files that failed cannot be kept ({cause.strerror}): make room") from cause
 
 
 def _fields(failure: Failure) -> dict[str, Any]:

@@ -5,8 +5,8 @@
 the measures below it is 0.55 s, and whoever wants that client still gets it whole: its modules load, and its models
 are built, at their first use.
 
-Its memory is bounded here too: left alone, a merge of 17,600 rows of 3072 dims peaks at 900 MB, and its caches grow with
-the rows.
+Its memory is bounded here too: left alone, a merge of 17,600 rows of 3072 dims peaks at 900 MB, and its caches grow
+with the rows.
 """
 
 from __future__ import annotations
@@ -39,8 +39,10 @@ _MMAP_BYTES = 1 << 20  # blocks from this size go back to the system when they a
 _M_ARENA_MAX = -8
 _ARENAS = 2  # else each of Lance's threads keeps freed pages in a heap of its own: 80 MB after 12,000 rows
 
-_CACHE_BYTES = 16 << 20  # each of two, for indexes and for metadata; Lance's own are 6 and 1 GiB. Searches of 24,000 rows
-# are as fast with 4 MB (dev/LOG.md)
+_CACHE_BYTES = (
+    4 << 20
+)  # each of two, for indexes and for metadata; Lance's own are 6 and 1 GiB. Searches of 24,000 rows
+# are as fast as with those (dev/LOG.md)
 
 
 def connect(path: Path) -> Any:

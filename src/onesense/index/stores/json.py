@@ -23,7 +23,7 @@ from onesense.index.rows import check_query, check_rows, evenly, require_same, s
 from onesense.types import Array, Payload, StoreSpec, Where, as_float32
 from onesense.vectors import rerank
 
-from ._disk import write_atomically
+from ._disk import faults_told, write_atomically
 
 DECIMALS = 8  # a float32 component of a unit vector of 3072 has its last bit near 1e-9; cosines move by < 1e-7
 
@@ -67,21 +67,23 @@ class Store:
         Raises:
             FingerprintMismatch: it was made by another model, size or task.
             CorruptData: it is no collection.
+            StorageFull: there is no room to make it.
+            PermissionDenied: it cannot be made there.
         """
-        path.parent.mkdir(parents=True, exist_ok=True)
         store = cls(path, spec)
-        with store._lock, _exclusive(path.parent):
-            if path.exists():
-                store._refresh()
-            else:
-                store._write()
+        with faults_told(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with store._lock, _exclusive(path.parent):
+                if path.exists():
+                    store._refresh()
+                else:
+                    store._write()
         return store
 
     def upsert(self, ids: Sequence[str], vectors: Array, payloads: Sequence[Payload]) -> None:
         """Insert or replace rows; one atomic write."""
         names, rows, texts = check_rows(ids, vectors, payloads, self.spec.dim)
-        with self._lock, _exclusive(self._path.parent):
-            self._refresh()
+        with self._writing():
             fresh = set(names)
             kept = [i for i, id_ in enumerate(self._rows.ids) if id_ not in fresh]
             lines = [_line(*row) for row in zip(names, texts, rows, strict=True)]
@@ -91,8 +93,7 @@ class Store:
     def delete(self, ids: Sequence[str]) -> None:
         """Remove rows; one atomic write."""
         gone = set(ids)
-        with self._lock, _exclusive(self._path.parent):
-            self._refresh()
+        with self._writing():
             kept = [i for i, id_ in enumerate(self._rows.ids) if id_ not in gone]
             if len(kept) < len(self._rows.ids):
                 self._replace(kept, _Rows(vectors=np.zeros((0, self.spec.dim), np.float32)))
@@ -160,6 +161,12 @@ class Store:
         """Nothing is held open between calls."""
 
     # --- the file -----------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        with self._lock, faults_told(self._path), _exclusive(self._path.parent):
+            self._refresh()
+            yield
 
     def _select(self, where: Where | None) -> tuple[_Rows, list[int]]:
         checked = filters.check(where)

@@ -6,7 +6,7 @@ import os
 import numpy as np
 import pytest
 
-from onesense.errors import CorruptData, NotFound
+from onesense.errors import CorruptData, NotFound, StorageFull
 from onesense.index.stores import _disk
 from onesense.index.stores.json import Store
 from onesense.types import StoreSpec
@@ -73,7 +73,7 @@ def test_a_failed_write_changes_nothing(path, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(_disk.os, "replace", full_disk)
-        with pytest.raises(OSError, match="No space"):
+        with pytest.raises(StorageFull, match="no room"):
             store.upsert(["b"], ROWS[1:2], [{}])
     assert [id_ for id_, _ in store.rows()] == ["a"]
     assert os.listdir(path.parent) == ["c.json"]
