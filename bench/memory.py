@@ -22,7 +22,9 @@ import numpy as np
 from _results import record
 
 KINDS = 5  # of five files three are texts, one a picture, one a sound
-N_WORDS = 30_000  # drawn by Zipf's law, as in a language. With new words in every file (identifiers, keys) the full-text
+N_WORDS = (
+    30_000  # drawn by Zipf's law, as in a language. With new words in every file (identifiers, keys) the full-text
+)
 # index holds each of them once: 150 MB more for 720,000 words, bench/RESULTS.md
 
 
@@ -81,7 +83,9 @@ def generate(folder: Path, n: int) -> None:
     """Different files of the same size: a page of words, a 640 x 480 picture, five seconds of sound."""
     folder.mkdir()
     letters = np.random.default_rng(0)
-    words = np.array([bytes(letters.integers(97, 123, letters.integers(2, 10), np.uint8)).decode() for _ in range(N_WORDS)])
+    words = np.array(
+        [bytes(letters.integers(97, 123, letters.integers(2, 10), np.uint8)).decode() for _ in range(N_WORDS)]
+    )
     share = 1 / np.arange(1, N_WORDS + 1)
     for i in range(n):
         random = np.random.default_rng(i)

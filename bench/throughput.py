@@ -28,6 +28,7 @@ NTREX_VARIANTS = ("deu", "rus", "arb", "hin", "tha", "zho-CN", "swa", "spa", "jp
 def main() -> None:
     options = _options()
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: options.cores])  # before any library counts its cores
+    os.environ["ONESENSE_RUNTIME"] = options.runtime
     {"text": text, "picture": picture, "speech": speech}[options.what](options)
 
 
@@ -38,6 +39,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder of the data packs")
     parser.add_argument("--n", type=int, default=300, help="inputs of a round")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--runtime", default="onnxruntime", help="of the bundled model's trunk: ONESENSE_RUNTIME")
     parser.add_argument("--cores", type=int, default=1, help="cores that both sides may use")
     parser.add_argument("--json", type=Path, help="write the JSON there as well")
     return parser.parse_args()

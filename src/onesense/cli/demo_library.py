@@ -1,7 +1,7 @@
 """Builds the demo's sample library: photographs, sounds, a video, spoken memos, PDFs and notes.
 
-Photographs come from scikit-image's own package files (extra `[demo]`), voices and notes from `demo_assets`; sounds,
-video and PDFs are made here.
+Photographs come from scikit-image's own package files (extra `[demo]`), voices and notes from `demo_assets`; scans,
+sounds, video and PDFs are made here.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 from onesense.errors import MissingExtra
 from onesense.types import SAMPLE_RATE_HZ, Array
 
-from . import demo_reports, demo_sounds
+from . import demo_reports, demo_scans, demo_sounds
 
 if TYPE_CHECKING:
     from av import AudioStream, VideoFrame
@@ -68,11 +68,13 @@ def build(root: Path) -> None:
     """
     photos = photo_folder()
     library, queries = root / "library", root / "queries"
-    for name in ("photos", "sounds", "memos", "video", "documents", "notes"):
+    for name in ("photos", "scans", "sounds", "memos", "video", "documents", "notes"):
         (library / name).mkdir(parents=True, exist_ok=True)
     queries.mkdir(exist_ok=True)
     for name in PHOTOS:
         copyfile(photos / name, library / "photos" / name)
+    for name, draw in demo_scans.SCANS.items():
+        (library / "scans" / name).write_bytes(draw())
     for name, synthesise in demo_sounds.SOUNDS.items():
         write_wav(library / "sounds" / f"{name}.wav", synthesise())
     for voice in sorted(_ASSETS.glob("memo-*.ogg")):

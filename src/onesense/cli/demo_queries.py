@@ -70,6 +70,8 @@ QUERIES: Sequence[Query] = (
     Query("image → text", [Path("queries/cat.png")], "notes/vet.md", among="text"),
     Query("text → PDF page", ["how many kilograms of pears were harvested"], "documents/orchard.pdf", k=1, page=2),
     Query("text → PDF page", ["revenue chart"], "documents/shop.pdf", among="pdf", page=1),
+    Query("text → words printed in a photograph", ["how much were the croissants"], "scans/receipt.jpg", among="image"),
+    Query("text → words printed in a photograph", ["watch out for the bull"], "scans/gate.jpg", among="image"),
     Query("text → video second", ["a rocket lifts off"], "video/reel.mp4", k=1, among="video", second=20.0),
     Query("spoken memo by what it says", ["hundreds of lakes and rivers"], "memos/memo-02.ogg", k=3, among="audio"),
     Query(

@@ -22,8 +22,8 @@ import numpy as np
 from onesense.errors import CorruptData, NotFound
 from onesense.types import Array, Content, ModelInfo, Part, Task
 
-_SCHEMA = """CREATE TABLE IF NOT EXISTS vectors
-  (key TEXT PRIMARY KEY, vector BLOB NOT NULL, usage TEXT NOT NULL, truncated INTEGER NOT NULL)"""
+_SCHEMA = """CREATE TABLE IF NOT EXISTS answers
+  (key TEXT PRIMARY KEY, vector BLOB NOT NULL, usage TEXT NOT NULL, truncated INTEGER NOT NULL, words TEXT NOT NULL)"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,6 +35,8 @@ class Cached:
     usage: Mapping[str, int]
     """Tokens by modality."""
     truncated: bool
+    words: str = ""
+    """What its readers wrote down."""
 
 
 def cache_key(content: Content, task: Task | None, info: ModelInfo) -> str:
@@ -147,16 +149,16 @@ class VectorCache:
             self._remember(key, found)
             if self._disk is not None:
                 row = np.asarray(found.row, "<f4").tobytes()
-                values = (key, row, json.dumps(dict(found.usage)), int(found.truncated))
+                values = (key, row, json.dumps(dict(found.usage)), int(found.truncated), found.words)
                 with self._guarded():
-                    self._disk.execute("INSERT OR REPLACE INTO vectors VALUES (?, ?, ?, ?)", values)
+                    self._disk.execute("INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?)", values)
 
     def clear(self) -> None:
         """Forget everything, on disk too."""
         with self._lock, self._guarded():
             self._recent.clear()
             if self._disk is not None:
-                self._disk.execute("DELETE FROM vectors")
+                self._disk.execute("DELETE FROM answers")
 
     def close(self) -> None:
         """Close the file. Calling it twice is fine; memory goes on answering."""
@@ -175,7 +177,7 @@ class VectorCache:
         with self._lock, self._guarded():
             if self._disk is None:
                 return len(self._recent)
-            return int(self._disk.execute("SELECT count(*) FROM vectors").fetchone()[0])
+            return int(self._disk.execute("SELECT count(*) FROM answers").fetchone()[0])
 
     def _remember(self, key: str, found: Cached) -> None:
         self._recent[key] = found
@@ -199,10 +201,11 @@ class VectorCache:
         if self._disk is None:
             return None
         with self._guarded():
-            found = self._disk.execute("SELECT vector, usage, truncated FROM vectors WHERE key = ?", (key,)).fetchone()
+            sql = "SELECT vector, usage, truncated, words FROM answers WHERE key = ?"
+            found = self._disk.execute(sql, (key,)).fetchone()
             if found is None:
                 return None
-            return Cached(np.frombuffer(found[0], "<f4"), json.loads(found[1]), bool(found[2]))
+            return Cached(np.frombuffer(found[0], "<f4"), json.loads(found[1]), bool(found[2]), found[3])
 
     @contextmanager
     def _guarded(self) -> Iterator[None]:

@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -260,16 +260,17 @@ class Embedder:
             values = truncate_normalize(found.row, dim)
         except OnesenseError as error:
             return error
-        return Embedding(values, sum(found.usage.values()), found.usage, found.truncated)
+        return Embedding(values, sum(found.usage.values()), found.usage, found.truncated, found.words)
 
     def _checked(self, prepared: Prepared, row: Array | None) -> Cached:
         features = prepared.features
         if features is None or row is None or not np.isfinite(row).all():
             raise BackendError(f"`{self._name}` answered a vector with NaN or infinity for this input")
         usage = features.usage or {"text": features.n_tokens}
-        found = Cached(row, usage, features.truncated)
+        words = "\n".join(layer.text for layer in features.layers if layer.text)
+        found = Cached(row, usage, features.truncated, words)
         if self._cache is not None and prepared.key is not None:
-            self._cache.put(prepared.key, Cached(row.copy(), usage, features.truncated))
+            self._cache.put(prepared.key, replace(found, row=row.copy()))
         return found
 
     # --- machinery ----------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 from onesense.errors import OnesenseError
@@ -22,6 +23,8 @@ FIELDS = ("mime", "width", "height", "duration_s", "taken", "lat", "lon", "n_pag
 """Names of all facts. `taken` is ISO 8601 without zone, as cameras write it; `lat` and `lon` are degrees, north and
 east positive; `width` and `height` are pixels of the file as it is seen, upright."""
 
+PREVIEW = 80  # characters of what stands in a picture that its preview shows
+
 _TAKEN = (0x9003, 0x9004, 0x0132)  # EXIF: DateTimeOriginal, DateTimeDigitized, DateTime
 _EXIF_IFD, _GPS_IFD, _ORIENTATION = 0x8769, 0x8825, 0x0112
 _ISO_6709 = re.compile(r"([+-]\d+(?:\.\d+)?)([+-]\d+(?:\.\d+)?)")
@@ -29,13 +32,22 @@ _BAD_FIELD = (ValueError, TypeError, KeyError, IndexError, ZeroDivisionError, Ov
 """What a damaged field of a header leads to."""
 
 
-def of_segment(segment: Segment) -> Facts:
-    """What a segment adds to its row: `text`, its words for full text, and in `facts` their language."""
-    text = words.said(segment.content)
+def of_segment(segment: Segment, read: str = "") -> Facts:
+    """What a segment adds to its row: `text`, its words for full text, and in `facts` their language.
+
+    Args:
+        segment: with its content.
+        read: what the model found printed or said in it, where it has no words of its own.
+    """
+    own = words.said(segment.content)
+    text = own or read[: words.MAX_TEXT]
     if not text:
         return {}
     found = language.detect(text)
-    return {"text": text} | ({"facts": {"language": found}} if found else {})
+    extras: Facts = {"text": text} | ({"facts": {"language": found}} if found else {})
+    if not own:
+        extras["preview"] = f"{segment.preview}: “{shorten(text, PREVIEW, placeholder=' …')}”"
+    return extras
 
 
 def of_file(path: Path) -> Facts:

@@ -81,7 +81,7 @@ class _Job:
 
     def take(self, segment: Segment, outcome: Embedding | OnesenseError) -> None:
         if isinstance(outcome, Embedding):
-            self.extras.append(facts.of_segment(segment))
+            self.extras.append(facts.of_segment(segment, outcome.words))
             self.rows.append((dataclasses.replace(segment, content=_DROPPED), outcome.values))
         else:
             self.fail(outcome, str(segment.locator))

@@ -81,7 +81,9 @@ EMBED_CONFIG = Message(
     _OPTIONS
     | {
         "auto_truncate": Field("bool", about="false: an input that is too long is refused instead of cut"),
-        "document_ocr": Field("bool", IGNORED, about="the text layer of a PDF is always used, and scans are always read"),
+        "document_ocr": Field(
+            "bool", IGNORED, about="the text layer of a PDF is always used, and scans are always read"
+        ),
         "audio_track_extraction": Field("bool", about="false: a video's own sound is not heard; it is by default"),
     },
 )

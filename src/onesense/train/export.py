@@ -1,6 +1,7 @@
 """From a checkpoint to the folder that ships: graphs, weights in compact form, tables, head, manifest.
 
-    python -m onesense.train.export CHECKPOINT --features runs/features --ear runs/ear --pieces FILE --out FOLDER
+    python -m onesense.train.export CHECKPOINT --features runs/features --ear runs/ear --pieces FILE
+        --reader runs/reader --out FOLDER
 
 A second run gives the same files, byte for byte.
 """
@@ -22,7 +23,8 @@ from ..engine.backends._mini.ear import Adapter
 from ..engine.backends._mini.package import FORMAT
 from ..engine.backends._mini.tokenizer import pack
 from ..types import Array
-from . import centre, graphs, matched, sources, vocabulary
+from . import centre, graphs, matched, reader, sources, vocabulary
+from .compact import compact
 from .concepts import Table
 from .data import senses
 from .head import fit_rotation
@@ -32,7 +34,6 @@ from .model.ear import Encoder
 from .model.trunk import LAYERS
 from .run import Recipe, Student, build, load
 
-SMALL = 4096  # values; smaller arrays stay float16 or float32
 MB = 1e6
 
 
@@ -50,38 +51,6 @@ class Choice:
     branches: float = 0.8
     """How much of the trained branches is kept, 0..1: between the imported and the trained trunk (Wortsman et al. 2022,
     arXiv:2109.01903)."""
-
-
-def compact(weights: dict[str, Array]) -> dict[str, Array]:
-    """Stored form of float32 weights: int8 with a scale per output channel, float16 where that saves little.
-
-    The channel is the first axis of a convolution and of what torch calls a weight, the last one of a traced, turned
-    matrix; the axis that loses less is taken.
-    """
-    out: dict[str, Array] = {}
-    for name, value in weights.items():
-        if value.ndim < 2 or value.size <= SMALL:
-            out[name] = value.astype(np.float32)
-            continue
-        codes, scale = min((_int8(value, axis) for axis in (0, value.ndim - 1)), key=lambda c: _error(value, *c))
-        out[f"{name}.int8"], out[f"{name}.scale"] = codes, scale.astype(np.float16)
-    return out
-
-
-def _int8(value: Array, axis: int) -> tuple[Array, Array]:
-    others = tuple(i for i in range(value.ndim) if i != axis)
-    scale = np.maximum(np.abs(value).max(others, keepdims=True) / 127, 1e-7).astype(np.float16).astype(np.float32)
-    scale = np.maximum(scale, np.float32(6e-8))
-    return np.clip(np.rint(value / scale), -127, 127).astype(np.int8), scale
-
-
-def _error(value: Array, codes: Array, scale: Array) -> float:
-    return float(((codes * scale - value) ** 2).sum())
-
-
-def half(arrays: dict[str, Array]) -> dict[str, Array]:
-    """Float arrays as float16."""
-    return {k: v.astype(np.float16) if v.dtype.kind == "f" else v for k, v in arrays.items()}
 
 
 def _save(file: Path, arrays: dict[str, Array]) -> None:
@@ -219,6 +188,8 @@ def export(
     out: Path,
     choice: Choice,
     letters: Path | None = None,
+    *,
+    print_reader: Path,
 ) -> dict[str, Any]:
     """Write the whole package.
 
@@ -230,6 +201,7 @@ def export(
         out: the model folder; files of the same names are replaced.
         choice: constants of the head.
         letters: file of `onesense.train.letters`, where the checkpoint was trained with one; its rows are the trained.
+        print_reader: folder of the two networks that read print.
     """
     out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(0)
@@ -256,6 +228,7 @@ def export(
     write_trunk(student, source, out)
     write_senses(features, ear, out)
     write_bridge(student, features, ear, choice, out)
+    reader.write(print_reader, out)
     return write_manifest(out)
 
 
@@ -263,7 +236,7 @@ def main() -> None:
     """Command line of the export."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("checkpoint", type=Path)
-    for name in ("features", "ear", "pieces", "out"):
+    for name in ("features", "ear", "pieces", "reader", "out"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     parser.add_argument("--letters", type=Path)
     parser.add_argument("--skip", type=float, default=Choice().skip)
@@ -280,6 +253,7 @@ def main() -> None:
         o.out,
         Choice(o.skip, o.detail, o.centring, o.decay, o.branches),
         o.letters,
+        print_reader=o.reader,
     )
     for name, file in manifest["files"].items():
         sys.stdout.write(f"{file['bytes'] / MB:8.2f} MB  {name}\n")

@@ -30,6 +30,7 @@ STEPS = {
     "letters": Step("onesense.train.letters", "pieces and rows for scripts that the imported model lacks: OUT"),
     "speech": Step("onesense.train.speech", "speech heard by the imported ear: OUT {train,dev} [--minutes N]"),
     "ear": Step("onesense.train.ear", "fit, tune or measure the ear's adapter: FOLDER {fit,windows,tune,eval}"),
+    "reader": Step("onesense.train.reader", "the two networks that read print: FOLDER {lines,finder} [--minutes N]"),
     "export": Step("onesense.train.export", "a checkpoint to a model folder: CHECKPOINT --features F --ear E ..."),
     "choose": Step("onesense.train.choose", "measure the head's two constants: FOLDER --data DATA"),
     "baseline": Step("onesense.train.baseline", "measure the imported text model: TASK... --data DATA"),

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +10,12 @@ import pytest
 from typer.testing import CliRunner
 
 from onesense import media
-from onesense.cli import demo_library, demo_pdf, demo_reports, demo_sounds
+from onesense.cli import demo_library, demo_pdf, demo_reports, demo_scans, demo_sounds
 from onesense.cli.demo_queries import QUERIES, Query
 from onesense.cli.main import app
 from onesense.errors import MissingExtra
-from onesense.types import Hit, Locator, Page, Part
+from onesense.media import image
+from onesense.types import LIMITS, Hit, Locator, Page, Part
 
 ASSETS = Path(demo_library.__file__).parent / "demo_assets"
 
@@ -92,7 +94,7 @@ def test_everything_in_the_library_is_indexed(run: tuple[Path, dict, int, str]) 
     folder, _, _, stderr = run
     assert "FAILED" not in stderr
     kinds = {p.parent.name for p in (folder / "library").rglob("*.*")}
-    assert kinds == {"photos", "sounds", "memos", "video", "documents", "notes"}
+    assert kinds == {"photos", "scans", "sounds", "memos", "video", "documents", "notes"}
 
 
 def test_a_query_that_misses_its_item_is_named_and_fails(run: tuple[Path, dict, int, str]) -> None:
@@ -185,3 +187,11 @@ def test_a_query_is_shown_as_it_would_be_typed() -> None:
     query = Query("", [Path("queries/cat.png"), "a vet"], "notes/vet.md")
     assert query.spoken() == '-f queries/cat.png -t "a vet"'
     assert [p.value for p in query.content(Path("d")).parts] == [Path("d/queries/cat.png"), "a vet"]
+
+
+@pytest.mark.parametrize("name", sorted(demo_scans.SCANS))
+def test_scans_are_pictures_with_words_on_them(name):
+    drawn = demo_scans.SCANS[name]()
+    pixels = image.modality.decode(drawn, Part(drawn), replace(LIMITS, image_side=480)).pixels
+    assert min(pixels.shape[:2]) >= 480 and np.ptp(pixels) > 150
+    assert demo_scans.SCANS[name]() == drawn

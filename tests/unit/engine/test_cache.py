@@ -116,13 +116,14 @@ def test_the_last_used_stay_in_memory() -> None:
 def test_what_is_on_disk_outlives_the_process_and_the_memory(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "vectors.sqlite"
     with VectorCache(path, max_items=1) as cache:
-        cache.put("a", Cached(ROW, {"text": 2, "image": 1}, truncated=True))
+        cache.put("a", Cached(ROW, {"text": 2, "image": 1}, truncated=True, words="Room 7"))
         cache.put("b", Cached(ROW * 2, {"text": 1}, truncated=False))
     cache.close()
     with VectorCache(path) as cache:
         found = cache.get("a")
         assert found is not None
         assert (found.row.tolist(), found.usage, found.truncated) == (ROW.tolist(), {"text": 2, "image": 1}, True)
+        assert found.words == "Room 7"
         assert len(cache) == 2
         cache.clear()
         assert (cache.get("a"), len(cache)) == (None, 0)
@@ -147,7 +148,7 @@ def test_a_damaged_row_is_no_vector(tmp_path: Path) -> None:
         cache.put("a", Cached(ROW, {}, truncated=False))
     disk = sqlite3.connect(path)
     with disk:
-        disk.execute("UPDATE vectors SET vector = ?", (b"abc",))
+        disk.execute("UPDATE answers SET vector = ?", (b"abc",))
     disk.close()
     with VectorCache(path) as cache, pytest.raises(CorruptData, match="delete the file"):
         cache.get("a")

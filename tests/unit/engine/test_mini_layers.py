@@ -10,6 +10,7 @@ import pytest
 from onesense.engine import models, pieces
 from onesense.engine.backends._mini import layers, ocr, transcript
 from onesense.engine.backends._mini.layers import LAYERS, Layer
+from onesense.engine.backends._mini.package import IMAGE_SIDE
 from onesense.engine.backends._mini.senses import Heard
 from onesense.engine.backends._mini.written import Line, digest, fitting
 from onesense.engine.backends.onesense_mini import FRAMES_READ, Backend
@@ -150,7 +151,7 @@ def test_a_missing_package_names_its_extra(module: object, name: str, monkeypatc
 
 
 def test_pictures_are_decoded_larger_for_ocr_only(backend: Backend, plain: Backend) -> None:
-    assert pieces.limits(plain.info).image_side == 224
+    assert pieces.limits(plain.info).image_side == IMAGE_SIDE < layers.IMAGE_SIDE
     assert pieces.limits(backend.info).image_side == layers.IMAGE_SIDE
 
 

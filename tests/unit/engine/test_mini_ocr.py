@@ -76,15 +76,11 @@ def test_a_package_without_networks_is_refused_before_it_could_fetch_any(monkeyp
         ocr.version()
 
 
-def test_a_scan_is_found_by_its_words_and_only_with_ocr() -> None:
+@pytest.mark.parametrize("name", ["onesense-mini", "onesense-mini+ocr"])
+def test_a_scan_is_found_by_its_words(name: str) -> None:
     scans = [Page(Image(_sign(text)), "", 1) for text in ("minutes of the parish", "price of wheat", "train to Oslo")]
-    found = {}
-    for name in ("onesense-mini", "onesense-mini+ocr"):
-        with Embedder(name) as embedder:
-            scores = (
-                embedder.embed(["cereal prices", "railway journey"])
-                @ embedder.embed([Content(Part(scan)) for scan in scans]).T
-            )
-            found[name] = (float(scores[0, 1] - scores[0, [0, 2]].max()), float(scores[1, 2] - scores[1, :2].max()))
-    assert min(found["onesense-mini+ocr"]) > 0.05
-    assert min(found["onesense-mini+ocr"]) > max(found["onesense-mini"])
+    with Embedder(name) as embedder:
+        asked = embedder.embed(["cereal prices", "railway journey"])
+        scores = asked @ embedder.embed([Content(Part(scan)) for scan in scans]).T
+    assert scores[0, 1] > scores[0, [0, 2]].max() + 0.03
+    assert scores[1, 2] > scores[1, :2].max() + 0.03

@@ -158,7 +158,9 @@ def text_packs() -> dict[str, bytes]:
     ]
     terms = dev(splits.is_dev_term, (f"thing{i}" for i in range(999)))
     glossary = [{"term": term, "definition": f"means {term}", "book": "b", "lang": "en"} for term in terms]
+    lemmas = [{"lang": "de", "lemma": lemma} for lemma in dev(splits.is_dev_term, (f"wort {i}" for i in range(999)))]
     return {
+        "text/omw_lemmas.tsv.xz": tsv(*lemmas),
         "text/stsb_ccbysa_train_dev.tsv.xz": tsv(*sts),
         "text/ntrex_1-1600.tsv.xz": tsv(*ntrex),
         "text/sib200_train_dev.tsv.xz": tsv(*sib),

@@ -9,8 +9,9 @@ from planted import N
 from onesense.evals.encoder import Encoder, Memory
 from onesense.evals.run import load_task, task_names
 from onesense.evals.task import DIMS, EvalTask, Result, Scope, by_group, retrieval, unique_index, with_article
-from onesense.evals.tasks import composed, matryoshka
-from onesense.types import Page
+from onesense.evals.tasks import composed, matryoshka, reading
+from onesense.media import image
+from onesense.types import Page, Part
 
 SCOPE = Scope(dims=(128, 64))
 SCAN = "image only"  # the oracle reads text layers, not pixels
@@ -29,7 +30,7 @@ def test_a_task_says_what_it_is(name, packs):
         assert pack in packs.names() or packs.shards(pack)
 
 
-@pytest.mark.parametrize("name", sorted({*task_names()} - {"composed", "confidence", "motion"}))
+@pytest.mark.parametrize("name", sorted({*task_names()} - {"composed", "confidence", "motion", "reading"}))
 def test_the_oracle_is_perfect(name, oracle, packs):
     for result in run(name, oracle, packs):
         if SCAN in result.name or (name == "matryoshka" and not result.name.startswith("256")):
@@ -99,6 +100,16 @@ def test_scanned_pages_say_nothing(oracle, packs):
     pages = [c.parts[0].value for c, _ in oracle.calls if isinstance(c.parts[0].value, Page)]
     assert len(pages) == 2 * N and sum(page.text == "" for page in pages) == N
     assert "thing" in pages[0].text and pages[0].image.pixels.min() < 100
+
+
+def test_signs_and_screenshots_show_their_word_and_differ(guesser, packs):
+    run("reading", guesser, packs)
+    asked = [c.parts[0].value for c, _ in guesser.calls]
+    drawn, words = [a for a in asked if isinstance(a, bytes)], [a for a in asked if isinstance(a, str)]
+    assert len(drawn) == len(words) == len(set(drawn)) >= N
+    for seed, word in enumerate(words[:2]):
+        shown, bare = (image.modality.decode(reading.picture(w, seed), Part("")).pixels for w in (word, " "))
+        assert (shown != bare).any(2).sum() > 100
 
 
 class Averager:

@@ -5,6 +5,7 @@ from PIL import Image
 import media_samples as samples
 from onesense.index import facts
 from onesense.index.collection import Collection
+from onesense.types import Content, Locator, Part, Segment
 
 
 @pytest.fixture
@@ -68,3 +69,13 @@ def test_facts_filter_a_search(tmp_path, photo):
         assert names(language="de") == ["note.txt"]
         assert names(width={"gte": 61}) == []
         assert len(names(mime=["image/jpeg", "text/plain"])) == 2
+
+
+def test_what_the_model_read_in_a_picture_becomes_its_text_and_preview():
+    segment = Segment(Content(Part(b"...")), Locator(), "image", "picture, 64x48 as read")
+    told = facts.of_segment(segment, "Harbour office\nOpen from nine to five every day of the week")
+    assert told["text"].startswith("Harbour office\nOpen") and told["facts"] == {"language": "en"}
+    assert told["preview"] == "picture, 64x48 as read: “Harbour office Open from nine to five every day of the week”"
+    assert facts.of_segment(segment) == {}
+    page = Segment(Content("its own words"), Locator(), "text", "its own words")
+    assert facts.of_segment(page, "read elsewhere")["text"] == "its own words"

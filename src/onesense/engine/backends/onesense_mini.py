@@ -6,7 +6,8 @@ sound ───── soft words ─────────────┼→ s
 speech ──── the ear's tokens ───────┤
 video, page ─ the above, in order ──┘
 
-The two text layers, `onesense-mini+ocr` and `onesense-mini+transcribe`, add the pieces of what is printed or said.
+What is printed in a picture comes as the pieces of its words. The two text layers, `onesense-mini+ocr` and
+`onesense-mini+transcribe`, read more scripts than the model's own reader does, and write down what is said.
 """
 
 from __future__ import annotations
@@ -25,10 +26,12 @@ from ...types import Array, Audio, Batch, Content, Decoded, Document, Features, 
 from ...vectors import cosine
 from .. import pieces
 from ._mini import compose, detail
-from ._mini.graph import Graph, widen
+from ._mini.graph import widen
 from ._mini.layers import LAYERS, Reader, described
 from ._mini.motion import MOTIONS, motions
 from ._mini.package import MAX_TOKENS, Package, read_info
+from ._mini.printed import PrintReader
+from ._mini.runtime import Trunk
 from ._mini.senses import PATCH_S, Ears, Eye, Heard, Seen
 from ._mini.tokenizer import Tokenizer
 from ._mini.words import BOS, EOS, WordTable
@@ -41,8 +44,9 @@ SOUND_TOKENS_PER_S = 3.2 + 1 / PATCH_S
 WRITTEN_TOKENS_PER_S = 4.0  # pieces of a transcript of quick talk
 MOTION = "motion"  # what brings words that stand for what moves, among the events of a video
 FRAMES_READ = 4  # of a video, evenly spread: OCR takes a second a frame, and words stay on the screen
+PRINT = "print"  # the model's own reader of words in pictures; `ocr` takes its place where it is on
 
-_Sense = TypeVar("_Sense", Eye, Ears, Reader)
+_Sense = TypeVar("_Sense", Eye, Ears, Reader, PrintReader)
 
 
 @dataclass(slots=True)
@@ -126,12 +130,11 @@ class Backend:
         self._table = WordTable.open(self._package)
         with ThreadPoolExecutor(1) as second:  # the two slow parts of a cold start side by side
             made = second.submit(Tokenizer, self._package.arrays("tokenizer.npz"))
-            weights = widen(self._package.arrays("trunk.npz"))
-            self._graph: Graph | None = Graph(self._package.file("trunk.onnx"), weights, threads)
+            self._loaded: Trunk | None = Trunk(self._package, threads)
             self._tokenizer = made.result()
         self._bridge = widen(self._package.arrays("bridge.npz"))
         self._word_weights = self._package.arrays("word_weights.npz")["idf"]
-        self._senses: dict[str, Eye | Ears | Reader] = {}
+        self._senses: dict[str, Eye | Ears | Reader | PrintReader] = {}
         self._loading = threading.RLock()
 
     # --- contents to sequences -----------------------------------------------------------------------------------
@@ -168,7 +171,7 @@ class Backend:
         sequence.add_words(modality, np.array(ids, np.int64))
 
     def _add_picture(self, sequence: _Sequence, modality: str, picture: Image) -> None:
-        words = [ids for _, ids in self._written(sequence, "ocr", picture.pixels)]
+        words = self._printed(sequence, picture.pixels)
         self._add_look(sequence, modality, picture, sum(map(len, words)))
         for ids in words:
             sequence.add_words(modality, ids)
@@ -184,7 +187,7 @@ class Backend:
         heard = self._hear(sequence, sound)
         if len(heard.speech):
             sequence.add(modality, heard.speech, "speech")
-            for _, ids in self._written(sequence, "transcribe", sound.samples[: self._longest]):
+            for _, ids in self._said(sequence, sound.samples[: self._longest]):
                 sequence.add_words(modality, ids)
         if len(heard.tokens):
             sequence.add(modality, np.concatenate([self._bridge["sound.prefix"], heard.tokens]), "sound")
@@ -207,7 +210,7 @@ class Backend:
             for sense, times, tokens in (("sound", heard.times_s, heard.tokens), ("speech", spread, heard.speech)):
                 events += [(start + float(t), token[None], sense) for t, token in zip(times, tokens, strict=True)]
             if len(heard.speech):
-                said = self._written(sequence, "transcribe", video.sound.samples[: self._longest])
+                said = self._said(sequence, video.sound.samples[: self._longest])
                 events += [(start + t, ids, None) for t, ids in said]
             self._note_heard(sequence, heard)
         if events:
@@ -225,19 +228,17 @@ class Backend:
 
     def _read_frames(self, sequence: _Sequence, video: Video) -> Iterator[tuple[float, Array, None]]:
         """Pieces of the words on a few frames, each line once, at the time when it is first seen."""
-        if "ocr" not in self._layers:
-            return
         places = np.unique(np.linspace(0, len(video.frames) - 1, FRAMES_READ).round().astype(int))
         known: set[tuple[int, ...]] = set()
         for place in places:
-            for _, ids in self._written(sequence, "ocr", video.frames[place]):
+            for ids in self._printed(sequence, video.frames[place]):
                 if tuple(ids) not in known:
                     known.add(tuple(ids))
                     yield float(video.times_s[place]), ids, None
 
     def _add_page(self, sequence: _Sequence, modality: str, page: Page) -> None:
         has_text = bool(page.text.strip())
-        written = [] if has_text else self._written(sequence, "ocr", page.image.pixels)
+        written = [] if has_text else self._printed(sequence, page.image.pixels)
         if not has_text and not written:
             self._add_look(sequence, modality, page.image)
             return
@@ -246,7 +247,7 @@ class Backend:
         sequence.looks.setdefault("picture", []).append(seen.look)
         if has_text:
             self._add_text(sequence, modality, page.text)
-        for _, ids in written:
+        for ids in written:
             sequence.add_words(modality, ids)
 
     def _add_document(self, sequence: _Sequence, modality: str, document: Document) -> None:
@@ -270,21 +271,30 @@ class Backend:
         per_s = SOUND_TOKENS_PER_S + WRITTEN_TOKENS_PER_S * ("transcribe" in self._layers)
         return int(MAX_TOKENS / per_s * 16_000)
 
-    def _written(self, sequence: _Sequence, layer: str, medium: Array) -> list[tuple[float, Array]]:
-        """What the reader of a text layer writes down: start in seconds and int64 [n] pieces of each line.
+    def _printed(self, sequence: _Sequence, pixels: Array) -> list[Array]:
+        """Int64 [n] pieces of each line of print in a picture, uint8 [H, W, 3]; noted in the sequence."""
+        name = "ocr" if "ocr" in self._layers else PRINT
+        return [ids for _, ids in self._note(sequence, name, pixels)]
 
-        Nothing where the layer is off. The reading is noted in the sequence.
-        """
-        if layer not in self._layers:
-            return []
-        reader = self._sense(layer, lambda: LAYERS[layer].open(self._threads))
+    def _said(self, sequence: _Sequence, samples: Array) -> list[tuple[float, Array]]:
+        """Start in seconds and int64 [n] pieces of what is said, noted in the sequence; nothing without the layer."""
+        return self._note(sequence, "transcribe", samples) if "transcribe" in self._layers else []
+
+    def _note(self, sequence: _Sequence, name: str, medium: Array) -> list[tuple[float, Array]]:
+        """Start in seconds and int64 [n] pieces of each line that a reader writes down."""
         start = time.perf_counter()
-        lines = reader(medium)
+        lines = self._reader(name)(medium)
         spent_ms = (time.perf_counter() - start) * 1_000
         found = [(line.start_s, np.array(self._tokenizer.encode(line.text), np.int64)) for line in lines]
-        text = " ".join(line.text for line in lines)
-        sequence.layers.append(TextLayer(layer, text, sum(len(ids) for _, ids in found), spent_ms))
+        if lines or name != PRINT:
+            text = " ".join(line.text for line in lines)
+            sequence.layers.append(TextLayer(name, text, sum(len(ids) for _, ids in found), spent_ms))
         return found
+
+    def _reader(self, name: str) -> Reader:
+        if name == PRINT:
+            return self._sense(name, lambda: PrintReader(self._package, self._threads))
+        return self._sense(name, lambda: LAYERS[name].open(self._threads))
 
     def _sense(self, name: str, make: Callable[[], _Sense]) -> _Sense:
         with self._loading:
@@ -346,7 +356,7 @@ class Backend:
             for at, i in enumerate(run):
                 tokens = windows[i][1]
                 x[at, : len(tokens)], mask[at, : len(tokens)] = tokens, 1.0
-            pooled = self._trunk.run(x=x, mask=mask)[0]
+            pooled = self._trunk(x, mask)
             for at, i in enumerate(run):
                 total[windows[i][0]] += pooled[at] * len(windows[i][1])
                 count[windows[i][0]] += len(windows[i][1])
@@ -378,16 +388,16 @@ class Backend:
         raise UnsupportedModality("only pictures, pages and videos have regions: there is no picture in this content")
 
     @property
-    def _trunk(self) -> Graph:
-        if self._graph is None:
+    def _trunk(self) -> Trunk:
+        if self._loaded is None:
             from ...errors import BackendError
 
             raise BackendError("`onesense-mini` is closed: make a new Embedder")
-        return self._graph
+        return self._loaded
 
     def close(self) -> None:
         """Free the weights. Calling it twice is fine."""
-        self._graph = None
+        self._loaded = None
         self._senses.clear()
 
 

@@ -20,7 +20,7 @@ IMAGE_SIDE = 800  # px; an A4 sheet photographed or scanned keeps 97 dpi at leas
 class Reader(Protocol):
     """Writes down the words of one medium. Any thread may call it; one reading runs at a time."""
 
-    def __call__(self, medium: Array) -> list[Line]:
+    def __call__(self, medium: Array, /) -> list[Line]:
         """Lines in the order in which a person would read or hear them; none where there are no words.
 
         Args:

@@ -6,7 +6,6 @@ Latin script with its accents, Chinese and Japanese; other scripts are not read.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import numpy as np
 from ....errors import BackendError, MissingExtra
 from ....types import Array
 from .graph import cores
+from .reading_order import reading_order
 from .written import Line, digest, fitting
 
 MIN_CONFIDENCE = 0.7  # right lines have .9 and more, guesses at other scripts about .8 and less; not tuned
@@ -23,7 +23,6 @@ MAX_CHARS = 4_000  # a dense page; about 1,200 pieces
 MIN_SIDE = 12  # px; less cannot show a letter
 LONG_SIDE = 2_000  # px; the detector's cost grows with the area: 0.6 CPU s a megapixel
 LONGEST = 4  # times the short side: the detector enlarges the short side to 736 px, so a thin strip would grow huge
-COLUMN_WIDTH = 12.0  # times its height is the middle line of a column of running text at least; a table's cell is less
 _PACKAGES = ("rapidocr", "cv2", "omegaconf")
 _NEED = "reading words in pictures needs the package rapidocr: pip install 'onesense[ocr]'"
 
@@ -123,67 +122,3 @@ def _upright(corners: Array) -> Array:
     """float32 [n, 4] x0, y0, x1, y1 round the corners float32 [n, 4, 2] of each line."""
     corners = np.asarray(corners, np.float32)
     return np.concatenate([corners.min(1), corners.max(1)], 1)
-
-
-def reading_order(boxes: Array) -> list[int]:
-    """Indices of lines as a person would read them: columns of running text one after another, else row by row.
-
-    A region is cut into columns where a gap runs through its whole height and both sides hold running text (the cells
-    of a table do not, so a table is read by rows); else it is cut at its widest horizontal gap.
-
-    Args:
-        boxes: float32 [n, 4] x0, y0, x1, y1 in pixels.
-
-    Source: recursive X-Y cut, Nagy and Seth 1984, with the test for running text added.
-    """
-    order: list[int] = []
-    regions = [np.arange(len(boxes))] if len(boxes) else []
-    while regions:
-        region = regions.pop()
-        parts = _cut(boxes, region)
-        if parts is None:
-            order += _row_by_row(boxes, region)
-        else:
-            regions += reversed(parts)
-    return order
-
-
-def _cut(boxes: Array, region: Array) -> tuple[Array, Array] | None:
-    """The region in two, in reading order; None when it is one row, or lines overlap too much to be cut."""
-    if len(region) < 2:
-        return None
-    for left, right in _gaps(boxes, region, axis=0):
-        if _is_running(boxes[left]) and _is_running(boxes[right]):
-            return left, right
-    return next(_gaps(boxes, region, axis=1), None)
-
-
-def _gaps(boxes: Array, region: Array, axis: int) -> Iterator[tuple[Array, Array]]:
-    """Both sides of each gap that runs through the region, the widest first; axis 0 cuts x, 1 cuts y."""
-    ordered = region[np.argsort(boxes[region, axis], kind="stable")]
-    ends = np.maximum.accumulate(boxes[ordered, axis + 2])[:-1]
-    widths = boxes[ordered[1:], axis] - ends
-    for i in np.argsort(-widths, kind="stable"):
-        if widths[i] <= 0:
-            return
-        yield ordered[: i + 1], ordered[i + 1 :]
-
-
-def _is_running(boxes: Array) -> bool:
-    """Whether these lines are running text: three or more, and long."""
-    widths, heights = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
-    return len(boxes) >= 3 and float(np.median(widths)) >= COLUMN_WIDTH * float(np.median(heights))
-
-
-def _row_by_row(boxes: Array, region: Array) -> list[int]:
-    """Lines that no gap divides: rows by their middles, each from left to right."""
-    middles = (boxes[region, 1] + boxes[region, 3]) / 2
-    height = max(float(np.median(boxes[region, 3] - boxes[region, 1])), 1.0)
-    rows: list[list[int]] = []
-    last = -np.inf
-    for place in np.argsort(middles, kind="stable"):
-        if middles[place] - last > height / 2:
-            rows.append([])
-            last = middles[place]
-        rows[-1].append(int(region[place]))
-    return [i for row in rows for i in sorted(row, key=lambda i: float(boxes[i, 0]))]

@@ -17,8 +17,11 @@ from ....types import Array, ModelInfo, Task
 
 FOLDER = Path(__file__).parent / "weights"
 FORMAT = "onesense.mini.v1"
-PREPROCESSING = "2"  # raise when anything between bytes and tokens changes
+PREPROCESSING = "3"  # raise when anything between bytes and tokens changes
 MAX_TOKENS = 8192
+IMAGE_SIDE = 480
+"""Pixels that a picture's short side keeps at least: print on a screenshot stays readable, and a photograph of 12
+megapixels is still decoded at a quarter of its size."""
 PROMPTS = {
     Task.SEARCH_QUERY: "query: {text}",
     Task.SEARCH_DOCUMENT: "passage: {title} {text}",
@@ -95,4 +98,5 @@ def read_info(folder: Path = FOLDER) -> ModelInfo:
         description="bundled: text in 100+ languages, pictures, sounds, speech, video and pages in one space",
         prompts=PROMPTS,
         preprocessing=PREPROCESSING,
+        image_side=IMAGE_SIDE,
     )
