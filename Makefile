@@ -105,6 +105,10 @@ train-smoke: $(STAMP)dev $(STAMP)train ## Two steps of every training task on ma
 test-http: $(STAMP)dev $(STAMP)demo ## Run the tests that start servers: official clients, conformance page, files, batches
 	$(BIN)/python -m pytest -q tests/http
 
+.PHONY: test-faults
+test-faults: $(STAMP)dev ## Kill indexing at two hundred random moments; minutes
+	$(BIN)/python -m pytest -q -m slow tests/unit/index/test_index_faults.py
+
 .PHONY: test-studio
 test-studio: $(STAMP)dev $(STAMP)demo ## Use the Studio in a real browser (needs chromium; fetches axe-core from npm once)
 	$(BIN)/python -c 'import playwright' 2>/dev/null || { \
