@@ -142,7 +142,7 @@ def kill_often(tmp_path: Path, notes: Path, suffix: str, n_kills: int) -> None:
     assert len(check_whole(path, {f"{file}#0" for file in notes.iterdir()})) == N_FILES
 
 
-@pytest.mark.parametrize(("suffix", "n_kills"), [("onesense", 20), ("json", 5)])
+@pytest.mark.parametrize(("suffix", "n_kills"), [("onesense", 6), ("json", 5)])
 def test_killed_at_random_moments_nothing_acknowledged_is_lost(tmp_path, notes, in_small_steps, suffix, n_kills):
     kill_often(tmp_path, notes, suffix, n_kills)
 

@@ -306,8 +306,8 @@ class Store:
         self._table.optimize(cleanup_older_than=KEEP_VERSIONS)
 
     def _look_after(self, step: Callable[[], None]) -> None:
-        """Do what makes later searches quicker; when there is no room for it, the rows are in the table anyway."""
-        with suppress(StorageFull, PermissionDenied):
+        """Do what makes later searches quicker; where that cannot be, the rows are in the table anyway, or gone."""
+        with suppress(StorageFull, PermissionDenied, NotFound):
             self._attempt(step)
 
     def _write_mirror(self, step: Callable[[], None]) -> None:
