@@ -12,7 +12,7 @@ from onesense.errors import InvalidInput
 from onesense.types import Array
 
 RESOLUTION = 224  # pixels of a side; see dev/LOG.md for 224 against 260 and squash against crop and padding
-_REDUCING_GAP = 2.0  # Pillow first shrinks by whole factors, down to twice the target: 5x faster on photographs
+_REDUCING_GAP = 1.0  # Pillow first shrinks by whole factors, as a JPEG's `draft` does: 2x faster than from 640 x 480
 
 
 def prepare(pixels: Array, resolution: int = RESOLUTION) -> Array:

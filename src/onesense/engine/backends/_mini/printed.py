@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,6 +18,9 @@ from .graph import Graph, widen
 from .package import Package
 from .reading_order import reading_order
 from .written import Line, fitting
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as Picture
 
 CELL = 4  # px of a picture, a side, that one value of the finder stands for
 MULTIPLE = 16  # px: what the finder's sides are padded to
@@ -35,6 +39,7 @@ MIN_COLUMNS = 2  # cells
 TURNED = 3.0  # times its height a line is wide before its slope is believed
 LONG_SIDE = 1_600  # px; larger pictures are reduced
 MAX_LINES = 400
+MAX_LEVELS = 5
 MAX_CHARS = 4_000  # a dense page; about 1,200 pieces
 RUN_PX = 6_144  # of lines one after another in one run of the reader
 MIXED = 0.3  # of a line's letters that a script has at least, for the line to be in two
@@ -133,23 +138,24 @@ class PrintReader:
         """
         if min(pixels.shape[:2]) < MIN_SIDE:
             return []
-        levels = _levels(_grey(pixels))
-        strips = self.find(levels)
+        picture = _grey(pixels)
+        if not self._is_hinted(picture):
+            return []
+        levels = _levels(picture)
+        strips = strips_of(self._band(levels[0]))
         texts = self._read(levels, strips)
         order = reading_order(np.array([strip.box for strip in strips], np.float32).reshape(-1, 4))
         return fitting((Line(texts[i]) for i in order if texts[i]), MAX_CHARS)
 
-    def find(self, levels: Sequence[Array]) -> list[Strip]:
-        """Lines of a picture, of which `levels` are; the surest `MAX_LINES`.
+    def _is_hinted(self, picture: Picture) -> bool:
+        """Whether half of the picture shows a line, for a quarter of the cost.
 
-        Half of it is looked at first, for a quarter of the cost: most photographs show nothing there that is wider than
-        high, and no picture of the measured ones with words in it was lost so.
+        Most photographs show nothing there that is wider than high, and no measured picture with words was lost so.
         """
-        if len(levels) > 1:
-            hints = strips_of(self._band(levels[1]), MIN_HINT)
-            if not any(strip.wide > strip.high for strip in hints):
-                return []
-        return strips_of(self._band(levels[0]))
+        if min(picture.size) < 2 * HEIGHT:
+            return True
+        hints = strips_of(self._band(_values(picture.reduce(2))), MIN_HINT)
+        return any(strip.wide > strip.high for strip in hints)
 
     def _band(self, grey: Array) -> Array:
         """Float32 [H / 4, W / 4] 0..1, how likely each place lies in the band of a line."""
@@ -173,14 +179,26 @@ class PrintReader:
         return texts
 
 
-def _grey(pixels: Array) -> Array:
-    """Float32 [H, W] 0..1 with a long side of at most `LONG_SIDE`."""
+def _grey(pixels: Array) -> Picture:
+    """The picture in grey with a long side of at most `LONG_SIDE`."""
     from PIL import Image
 
     picture = Image.fromarray(np.ascontiguousarray(pixels)).convert("L")
     scale = LONG_SIDE / max(picture.size)
     if scale < 1:
         picture = picture.resize((max(1, round(picture.width * scale)), max(1, round(picture.height * scale))))
+    return picture
+
+
+def _levels(picture: Picture) -> list[Array]:
+    """The picture, half of it, a quarter: float32 [H, W] 0..1."""
+    levels = [picture]
+    while min(levels[-1].size) >= 2 * HEIGHT and len(levels) < MAX_LEVELS:
+        levels.append(levels[-1].reduce(2))
+    return [_values(level) for level in levels]
+
+
+def _values(picture: Picture) -> Array:
     return np.asarray(picture, np.float32) / 255
 
 
@@ -264,15 +282,6 @@ def _with_fringe(patches: Array) -> Array:
         free = out[to] == 0
         out[to][free] = patches[of][free]
     return out
-
-
-def _levels(grey: Array) -> list[Array]:
-    """The picture, half of it, a quarter: float32, each pixel the mean of four."""
-    levels = [grey]
-    while min(levels[-1].shape) >= 2 * HEIGHT and len(levels) < 5:
-        last = levels[-1][: levels[-1].shape[0] // 2 * 2, : levels[-1].shape[1] // 2 * 2]
-        levels.append(last.reshape(last.shape[0] // 2, 2, last.shape[1] // 2, 2).mean((1, 3)))
-    return levels
 
 
 def cut_out(levels: Sequence[Array], strip: Strip) -> Array:
