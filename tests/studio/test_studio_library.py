@@ -50,7 +50,7 @@ def test_a_folder_dry_run_failures_and_retry(opened: Open, library: Path) -> Non
     page.click("text=Dry run")
     page.wait_for_selector(".job.over >> text=unchanged")
     page.click("text=Try again")
-    page.wait_for_selector(".job.over h3:has-text('Trying again')")
+    page.wait_for_selector(".job.over h2:has-text('Trying again')")
     page.fill("#path", "/no/such/folder")
     page.click(".add-path [type=submit]")
     page.locator("#toast").get_by_text("/no/such/folder").wait_for()

@@ -211,7 +211,7 @@ function jobCard(title, cancel, ondismiss = () => {}) {
   const state = h("span", { class: "job-state" });
   const failed = h("div", { class: "job-failed" });
   const stopper = button(t("job.cancel"), { icon: "close", text: t("job.cancel"), class: "quiet", onclick: cancel });
-  const element = h("article", { class: "job" }, h("div", { class: "job-head" }, h("h3", {}, title), state, stopper), bar, line, path, failed);
+  const element = h("article", { class: "job" }, h("div", { class: "job-head" }, h("h2", { class: "job-title" }, title), state, stopper), bar, line, path, failed);
   return {
     element,
     update(now) {
