@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from importlib.util import find_spec
+
 import numpy as np
 import pytest
 
@@ -10,6 +14,8 @@ from onesense.engine.backends._mini.package import Package
 from onesense.engine.backends._mini.runtime import SETTING, Trunk
 from onesense.engine.backends._mini.words import WordTable
 from onesense.errors import InvalidInput, MissingExtra
+
+installed = pytest.mark.skipif(find_spec("openvino") is None, reason="the extra [openvino] is not installed")
 
 
 @pytest.fixture(scope="module")
@@ -39,8 +45,8 @@ def test_a_runtime_that_is_not_installed_names_its_extra(monkeypatch):
         Trunk(Package(), 1)
 
 
+@installed
 def test_openvino_answers_as_onnx_runtime_does(monkeypatch, batch):
-    pytest.importorskip("openvino")
     answers = {}
     for name in ("onnxruntime", "openvino"):
         monkeypatch.setenv(SETTING, name)
@@ -49,6 +55,22 @@ def test_openvino_answers_as_onnx_runtime_does(monkeypatch, batch):
         answers[name] = trunk(*batch)
     assert answers["openvino"].dtype == np.float32
     assert same(*answers.values()) > 0.9998
+
+
+SILENT = """
+import multiprocessing.process as process, socket, sys
+def refuse(*_, **__): raise SystemExit("it reports home")
+process.BaseProcess.start = socket.socket.connect = refuse
+from onesense.engine.backends._mini.openvino_trunk import has_bf16, load
+load()
+has_bf16()
+assert not [name for name in sys.modules if name.startswith("openvino_telemetry")]
+"""
+
+
+@installed
+def test_openvino_is_imported_without_its_telemetry():
+    subprocess.run([sys.executable, "-c", SILENT], check=True, timeout=60)
 
 
 class Other:
@@ -61,9 +83,9 @@ class Other:
         return [self.answer.astype(np.float32)]
 
 
+@installed
 @pytest.mark.parametrize(("noise", "expected"), [(0.0, "openvino"), (0.2, "onnxruntime")])
 def test_auto_goes_over_after_some_work_and_only_if_the_answers_agree(monkeypatch, batch, noise, expected):
-    pytest.importorskip("openvino")
     monkeypatch.setenv(SETTING, "auto")
     monkeypatch.setattr(runtime, "SWITCH_TOKENS", 2 * batch[1].size)
     trunk = Trunk(Package(), 1)

@@ -1,11 +1,13 @@
 """The trunk in OpenVINO, in bf16 where the processor computes it: about twice as fast as ONNX Runtime in float32.
 
 Only with the extra `[openvino]`. The weights are those of the package; only the arithmetic is coarser, so vectors are
-checked against those of ONNX Runtime before this runtime is used (`runtime.py`).
+checked against those of ONNX Runtime before this runtime is used (`runtime.py`). It reports nothing home: see `load`.
 """
 
 from __future__ import annotations
 
+import sys
+import threading
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +17,31 @@ from ....types import Array
 
 WIDTH, HEADS, LAYERS = 384, 12, 12
 EPSILON = 1e-12
+
+
+_TELEMETRY = "openvino_telemetry"
+_lock = threading.Lock()
+
+
+def load() -> Any:
+    """The openvino module, imported without its telemetry.
+
+    `import openvino` sends an event to Google Analytics from a forked process, unless the package
+    `openvino_telemetry` is missing; so it is missing meanwhile. We are used where nothing may leave the machine.
+    """
+    with _lock:
+        if "openvino" in sys.modules:
+            return sys.modules["openvino"]
+        before = sys.modules.get(_TELEMETRY)
+        sys.modules[_TELEMETRY] = None  # type: ignore[assignment]  # importing it raises ImportError
+        try:
+            import openvino
+            import openvino.opset13
+        finally:
+            del sys.modules[_TELEMETRY]
+            if before is not None:
+                sys.modules[_TELEMETRY] = before
+        return openvino
 
 
 class OpenVinoTrunk:
@@ -28,8 +55,7 @@ class OpenVinoTrunk:
             threads: that it may use.
             bf16: multiply in bfloat16; the sums stay float32.
         """
-        import openvino as ov
-
+        ov = load()
         settings = {
             "INFERENCE_NUM_THREADS": threads,
             "INFERENCE_PRECISION_HINT": "bf16" if bf16 else "f32",
@@ -45,15 +71,13 @@ class OpenVinoTrunk:
 
 def has_bf16() -> bool:
     """Whether OpenVINO computes bfloat16 on this processor itself."""
-    import openvino as ov
-
-    return "BF16" in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return "BF16" in load().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 def network(weights: Mapping[str, Array]) -> Any:
     """The trunk as an OpenVINO model; the same steps as `train.graphs.trunk` writes for ONNX Runtime."""
-    import openvino as ov
-    from openvino import opset13 as op
+    ov = load()
+    op = ov.opset13
 
     def constant(value: Any, dtype: Any = np.int64) -> Any:
         return op.constant(np.asarray(value, dtype))
