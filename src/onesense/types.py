@@ -17,7 +17,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from .errors import EmptyInput, InvalidInput
+from .errors import EmptyInput, InvalidInput, OnesenseError
 
 Array = npt.NDArray[Any]
 SAMPLE_RATE_HZ = 16_000  # every sound in the house is mono at this rate
@@ -163,8 +163,10 @@ class Content:
     parts: tuple[Part, ...]
     title: str | None
     """Title of a document; used by the prompts of the search-document task."""
+    instruction: str | None
+    """What a model that takes instructions is told beside the content; `tasks.apply` puts it there."""
 
-    def __init__(self, *parts: str | Part, title: str | None = None) -> None:
+    def __init__(self, *parts: str | Part, title: str | None = None, instruction: str | None = None) -> None:
         if not parts:
             raise EmptyInput("a Content needs at least one part: Content('text') or Content(Part.file('a.jpg'))")
         for part in parts:
@@ -173,6 +175,7 @@ class Content:
                 raise InvalidInput(f"a Content holds str and Part, not {kind}; see Part.file and Part.bytes")
         object.__setattr__(self, "parts", tuple(Part(p) if isinstance(p, str) else p for p in parts))
         object.__setattr__(self, "title", title)
+        object.__setattr__(self, "instruction", instruction)
 
 
 # --- outputs ------------------------------------------------------------------------------------------------------
@@ -315,6 +318,24 @@ class SearchResult(Sequence[Hit]):
 
 
 @dataclass(frozen=True, slots=True)
+class Price:
+    """What a service takes for reading."""
+
+    usd_per_million: Mapping[str, float]
+    """US dollars for a million tokens, by modality."""
+    as_of: str
+    """Day on which the source said so, as 2026-11-23."""
+    source: str
+    """The page that says so."""
+
+    def usd(self, tokens: Mapping[str, float]) -> float | None:
+        """What these tokens by modality cost; None where one of them has no price here."""
+        if not set(tokens) <= set(self.usd_per_million):
+            return None
+        return sum(n * self.usd_per_million[name] for name, n in tokens.items()) / 1e6
+
+
+@dataclass(frozen=True, slots=True)
 class ModelInfo:
     """The record of a model: everything that the house may know about it."""
 
@@ -332,12 +353,20 @@ class ModelInfo:
     description: str = ""
     prompts: Mapping[Task, str] = field(default_factory=dict)
     """Template a task, with `{text}` and `{title}`; a task that is missing leaves the text bare."""
+    instructions: Mapping[Task, str] = field(default_factory=dict)
+    """What the model is told a task, beside any content (`Content.instruction`); most models take no instructions."""
     dtype_class: str = "fp32"
     """Vectors of different classes (fp32, bf16, int8) are not mixed in one collection."""
     preprocessing: str = "1"
     """Version of everything between bytes and tokens."""
     image_side: int = 224
     """Pixels of the short side that it wants pictures to keep, see `Limits.image_side`."""
+    is_remote: bool = False
+    """Contents leave this machine: a service embeds them."""
+    price: Price | None = None
+    """What the service takes; None where it is free or nobody here knows."""
+    batch_tokens: int | None = None
+    """Padded tokens that it takes best at once; None leaves that to the batcher."""
 
     def fingerprint(self, dim: int, task: Task | None) -> str:
         """Digest of what makes two vectors comparable: model, revision, dtype class, preprocessing, size and task."""
@@ -438,6 +467,33 @@ class Layered(Protocol):
     @classmethod
     def layered(cls, names: Sequence[str]) -> ModelInfo:
         """The record with these layers. Raises MissingExtra or NotFound where they cannot be used here."""
+        ...
+
+
+@runtime_checkable
+class Family(Protocol):
+    """A backend class that opens many models. One name opens one: `name` of its catalogue, or `plug-in:model`.
+
+    Its constructor takes `model`, the name without the plug-in's.
+    """
+
+    @classmethod
+    def catalogue(cls) -> Mapping[str, ModelInfo | OnesenseError]:
+        """Models that it knows by name: the record, or why this one cannot be used here."""
+        ...
+
+    @classmethod
+    def describe(cls, model: str) -> ModelInfo:
+        """The record of a model, read without its weights. Raises NotFound or MissingExtra where it cannot be used."""
+        ...
+
+
+@runtime_checkable
+class Metered(Protocol):
+    """A backend that learns from the answer how many tokens were read: a service counts them itself."""
+
+    def metered(self, features: Features) -> Features:
+        """Features that were embedded, with the tokens and the truncation that the answer told."""
         ...
 
 

@@ -43,7 +43,7 @@ def cache_key(content: Content, task: Task | None, info: ModelInfo) -> str:
     """Digest of everything that decides the vector of a content.
 
     That is the model's fingerprint, the task, and of each part in order: kind, bytes, declared MIME type, window,
-    frame rate, pages and whether its sound counts; and the title. A file counts by its bytes, not by its path.
+    frame rate, pages and whether its sound counts; the title and the instruction. A file counts by its bytes, not by its path.
 
     Args:
         content: as the model will read it, prompts applied.
@@ -64,7 +64,7 @@ def cache_key(content: Content, task: Task | None, info: ModelInfo) -> str:
 
 def _ingredients(content: Content, fingerprint: str) -> Iterator[bytes]:
     """Chunks to digest; each is preceded by its length, so that no two contents give the same stream."""
-    yield json.dumps([fingerprint, content.title, len(content.parts)]).encode()
+    yield json.dumps([fingerprint, content.title, content.instruction, len(content.parts)]).encode()
     for part in content.parts:
         window = (part.mime_type, part.start_s, part.end_s, part.fps, part.pages, part.sound)
         yield json.dumps([_kind(part), *window]).encode()

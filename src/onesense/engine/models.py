@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import chain, combinations
 from typing import Any
 
 from onesense import plugins
 from onesense.errors import NotFound, OnesenseError, PluginError
-from onesense.types import Backend, Layered, ModelInfo
+from onesense.types import Backend, Family, Layered, ModelInfo
 
 from .faults import guarded
 
@@ -25,6 +25,39 @@ class Loaded:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """What a name stands for."""
+
+    key: str
+    """Name of the plug-in."""
+    layers: tuple[str, ...] = ()
+    """Text layers of a `Layered` backend."""
+    model: str | None = None
+    """Which model of a `Family`; None for a plug-in that is one model."""
+
+    def record(self) -> ModelInfo:
+        """Its record; loads no weights."""
+        backend_class = plugins.load("backends", self.key)
+        if self.model is not None:
+            record = backend_class.describe(self.model)
+        else:
+            record = backend_class.layered(self.layers) if self.layers else getattr(backend_class, "info", None)
+        if not isinstance(record, ModelInfo):
+            raise PluginError(f"the backend `{self.key}` has no record: its class needs `info`, a ModelInfo")
+        return record
+
+    def open(self, name: str) -> Backend:
+        """The backend, with its weights. Raises BackendError where they do not load."""
+        backend_class = plugins.load("backends", self.key)
+        options: dict[str, Any] = {"layers": self.layers} if self.layers else {}
+        if self.model is not None:
+            options["model"] = self.model
+        with guarded(name, "loading its weights"):
+            opened: Backend = backend_class(**options)
+            return opened
+
+
 _loaded: dict[str, Loaded] = {}
 _loading = threading.Lock()
 
@@ -34,7 +67,8 @@ def acquire(name: str) -> Loaded:
 
     Args:
         name: as in `list_models`; `models/<name>`, google-genai's spelling, is the same. `name+layer` asks for a
-            text layer, in any order where there are several.
+            text layer, in any order where there are several; `plug-in:model` for a model of a `Family`, such as a
+            folder of weights.
 
     Raises:
         NotFound: no model has this name, or it lacks this layer; the message lists those that exist.
@@ -45,10 +79,7 @@ def acquire(name: str) -> Loaded:
     wanted = _model_name(name)
     with _loading:
         if wanted not in _loaded:
-            key, layers = _chosen(name)
-            backend_class = plugins.load("backends", key)
-            with guarded(name, "loading its weights"):
-                _loaded[wanted] = Loaded(backend_class(layers=layers) if layers else backend_class())
+            _loaded[wanted] = Loaded(_chosen(name).open(name))
         return _loaded[wanted]
 
 
@@ -59,7 +90,7 @@ def resolve(name: str) -> Backend:
 
 def info(name: str) -> ModelInfo:
     """The record of a model, read without loading its weights. Raises as `acquire` does."""
-    return _read_info(*_chosen(name))
+    return _chosen(name).record()
 
 
 def list_models() -> list[ModelInfo]:
@@ -68,25 +99,29 @@ def list_models() -> list[ModelInfo]:
 
 
 def survey() -> Mapping[str, ModelInfo | OnesenseError]:
-    """Every backend, with each mix of its text layers, by model name: its record, or why it cannot be used."""
+    """Every model by name, a backend with each mix of its text layers: its record, or why it cannot be used."""
     found: dict[str, ModelInfo | OnesenseError] = {}
     for key in sorted(plugins.names("backends")):
-        for layers in _mixes(key):
-            try:
-                record = _read_info(key, layers)
-                found[record.name] = record
-            except OnesenseError as reason:
-                found["+".join([_model_name(key), *layers])] = reason
+        try:
+            backend_class = plugins.load("backends", key)
+        except OnesenseError as reason:
+            found[_model_name(key)] = reason
+            continue
+        found |= backend_class.catalogue() if isinstance(backend_class, Family) else _mixes(key, backend_class)
     return found
 
 
-def _mixes(key: str) -> Iterator[tuple[str, ...]]:
-    """No text layer, each one, each two, ...; a backend that does not load has none."""
-    try:
-        names = _layer_names(plugins.load("backends", key))
-    except OnesenseError:
-        names = ()
-    return chain.from_iterable(combinations(names, n) for n in range(len(names) + 1))
+def _mixes(key: str, backend_class: Any) -> Mapping[str, ModelInfo | OnesenseError]:
+    """No text layer, each one, each two, ..."""
+    names = _layer_names(backend_class)
+    found: dict[str, ModelInfo | OnesenseError] = {}
+    for layers in chain.from_iterable(combinations(names, n) for n in range(len(names) + 1)):
+        try:
+            record = _Choice(key, layers).record()
+            found[record.name] = record
+        except OnesenseError as reason:
+            found["+".join([_model_name(key), *layers])] = reason
+    return found
 
 
 def close() -> None:
@@ -100,41 +135,53 @@ def close() -> None:
 
 def _model_name(name: str) -> str:
     """The one spelling of a name; a file name cannot hold a dash, so `-` and `_` are one here."""
-    base, *layers = name.strip().removeprefix("models/").replace("_", "-").split("+")
-    return "+".join([base, *sorted(set(layers))])
+    head, colon, model = name.strip().removeprefix("models/").partition(":")
+    base, *layers = head.replace("_", "-").split("+")
+    return "+".join([base, *sorted(set(layers))]) + colon + model
 
 
-def _chosen(name: str) -> tuple[str, tuple[str, ...]]:
-    """Name as a user types it -> name of the plug-in and its text layers."""
-    base, *layers = _model_name(name).split("+")
-    key = _plugin_name(base)
-    known = _layer_names(plugins.load("backends", key)) if layers else ()
-    if unknown := [layer for layer in layers if layer not in known]:
+def _chosen(name: str) -> _Choice:
+    """What a name, as a user types it, stands for."""
+    head, colon, model = _model_name(name).partition(":")
+    base, *layers = head.split("+")
+    known = plugins.names("backends")
+    matches = sorted(key for key in known if _model_name(key) == base)
+    if len(matches) > 1:
+        raise PluginError(f"`{name}` could be any of {', '.join(known[m] for m in matches)}; uninstall all but one")
+    if matches:
+        return _of_plugin(_Choice(matches[0], tuple(layers), model if colon else None), base)
+    owner = _catalogued().get(base)
+    if owner is None or colon or layers:
+        there = ", ".join(f"`{known}`" for known in sorted({*map(_model_name, known), *_catalogued()}))
+        raise NotFound(f"no model is called `{name}`: there are {there}")
+    return _Choice(owner, model=base)
+
+
+def _of_plugin(choice: _Choice, base: str) -> _Choice:
+    """The choice, checked against what its plug-in can open."""
+    backend_class = plugins.load("backends", choice.key)
+    if isinstance(backend_class, Family) != bool(choice.model):
+        there = "it is one model" if choice.model else f"write `{base}:` and a model"
+        raise NotFound(f"`{base}{':' if choice.model else ''}{choice.model or ''}` names no model: {there}")
+    known = _layer_names(backend_class)
+    if unknown := [layer for layer in choice.layers if layer not in known]:
         there = f"it has {', '.join(f'`{base}+{layer}`' for layer in known)}" if known else "it has none"
         raise NotFound(f"`{base}` has no text layer called `{unknown[0]}`: {there}")
-    return key, tuple(layers)
+    return choice
+
+
+def _catalogued() -> Mapping[str, str]:
+    """Names of the models that families know -> plug-in."""
+    found: dict[str, str] = {}
+    for key in sorted(plugins.names("backends")):
+        try:
+            backend_class = plugins.load("backends", key)
+        except OnesenseError:
+            continue  # `survey` tells about it
+        if isinstance(backend_class, Family):
+            found |= dict.fromkeys(backend_class.catalogue(), key)
+    return found
 
 
 def _layer_names(backend_class: Any) -> tuple[str, ...]:
     return tuple(sorted(backend_class.layer_names)) if isinstance(backend_class, Layered) else ()
-
-
-def _plugin_name(name: str) -> str:
-    """Name as a user types it -> name of the plug-in."""
-    wanted = _model_name(name)
-    known = plugins.names("backends")
-    matches = sorted(key for key in known if _model_name(key) == wanted)
-    if len(matches) > 1:
-        raise PluginError(f"`{name}` could be any of {', '.join(known[m] for m in matches)}; uninstall all but one")
-    if not matches:
-        there = ", ".join(f"`{_model_name(key)}`" for key in sorted(known))
-        raise NotFound(f"no model is called `{name}`: there are {there}")
-    return matches[0]
-
-
-def _read_info(key: str, layers: tuple[str, ...] = ()) -> ModelInfo:
-    backend_class = plugins.load("backends", key)
-    record = backend_class.layered(layers) if layers else getattr(backend_class, "info", None)
-    if not isinstance(record, ModelInfo):
-        raise PluginError(f"the backend `{key}` has no record: its class needs `info`, a ModelInfo")
-    return record

@@ -41,7 +41,8 @@ def decoded(content: Content, info: ModelInfo, sandbox: Sandbox) -> Content:
 
     Raises as `decode`, and what `Sandbox.run` raises.
     """
-    return Content(*(_decoded_part(part, info, sandbox) for part in content.parts), title=content.title)
+    parts = (_decoded_part(part, info, sandbox) for part in content.parts)
+    return Content(*parts, title=content.title, instruction=content.instruction)
 
 
 def _decoded_part(part: Part, info: ModelInfo, sandbox: Sandbox) -> Part:

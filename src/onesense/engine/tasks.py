@@ -81,7 +81,8 @@ def apply(content: Content, task: Task | None, info: ModelInfo) -> Content:
     """The content as this model should read it for this task.
 
     A text-only content gets the model's prompt. A prefix of Gemini's in the text wins over `task`, as it does at
-    Google. A content with media gets no prompt, and a prefix in its text is taken off.
+    Google. A content with media gets no prompt, and a prefix in its text is taken off. A model that takes
+    instructions gets the task's beside any content.
 
     Args:
         content: what the caller gave.
@@ -102,9 +103,11 @@ def apply(content: Content, task: Task | None, info: ModelInfo) -> Content:
     is_text = all(isinstance(p.value, str) for p in content.parts)
     if is_text and not any(str(p.value).strip() for p in content.parts) and not (spoken and content.title):
         raise EmptyInput("this text is empty or only white space: there is nothing to embed")
-    if task is None or not (is_text or spoken):
+    if task is None:
         return content
-    return _wrap(content, _template(task, info) if is_text else "{title} {text}")
+    if is_text or spoken:
+        content = _wrap(content, _template(task, info) if is_text else "{title} {text}")
+    return Content(*content.parts, title=content.title, instruction=info.instructions.get(task))
 
 
 def _template(task: Task, info: ModelInfo) -> str:
