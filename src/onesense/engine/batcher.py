@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from onesense.errors import BackendError, OnesenseError
+from onesense.errors import BackendError, InvalidInput, OnesenseError
 from onesense.types import Array, Batch, Features
 
 BUDGET_TOKENS = 2_048  # padded tokens a batch; best of the sizes tried for text encoders, BENCHMARKS.md B4
 MAX_ITEMS = 128  # short items: bounds what a batch holds of pixels and samples
+
+_OF_AN_ITEM = (InvalidInput, BackendError)
+"""What one input of a batch may be the cause of."""
 
 Row = Array
 """float32 [D], pooled, not normalised."""
@@ -48,7 +51,8 @@ def run(
 ) -> list[Row | OnesenseError]:
     """Embed items in planned batches and answer in the order of the items.
 
-    A batch that fails is tried again item by item, so that only the item at fault gets the error.
+    A batch that fails is tried again item by item, so that only the item at fault gets the error; unless the error is
+    about no item, as a wrong key or a server that is down.
 
     Args:
         embed: Batch -> float32 [B, D]; raises nothing but `OnesenseError`s.
@@ -71,7 +75,7 @@ def _attempt(embed: Callable[[Batch], Array], items: Sequence[Features]) -> list
         if len(rows) != len(items):
             raise BackendError(f"the model answered {len(rows)} vectors for {len(items)} inputs")
     except OnesenseError as error:
-        if len(items) == 1:
-            return [error]
+        if len(items) == 1 or not isinstance(error, _OF_AN_ITEM):
+            return [error] * len(items)
         return [_attempt(embed, [item])[0] for item in items]
     return list(rows)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from onesense.errors import BackendError, InvalidInput, OnesenseError, UnsupportedModality
-from onesense.types import Array, Backend, Batch, Content, Embedding, Explaining, Features, ModelInfo, Task
+from onesense.types import Array, Backend, Batch, Content, Embedding, Explaining, Features, Metered, ModelInfo, Task
 from onesense.vectors import check_dim, truncate_normalize
 
 from . import batcher, models, pieces, tasks
@@ -187,7 +187,7 @@ class Embedder:
         """
         places = [i for i, p in enumerate(prepared) if isinstance(p, Prepared) and p.features is not None]
         ready = [p.features for p in prepared if isinstance(p, Prepared) and p.features is not None]
-        rows = dict(zip(places, batcher.run(self._embed_batch, ready), strict=True))
+        rows = dict(zip(places, self._run(ready), strict=True))
         return [self._finish(p, rows.get(i), dims[i]) for i, p in enumerate(prepared)]
 
     def regions(self, content: Content, vector: Array) -> Array:
@@ -235,6 +235,9 @@ class Embedder:
         with guarded(self._name, "reading this input"):
             return backend.prepare(content)
 
+    def _run(self, ready: Sequence[Features]) -> list[Array | OnesenseError]:
+        return batcher.run(self._embed_batch, ready, self.info.batch_tokens or batcher.BUDGET_TOKENS)
+
     def _embed_batch(self, batch: Batch) -> Array:
         """Rows of one batch, checked.
 
@@ -266,6 +269,9 @@ class Embedder:
         features = prepared.features
         if features is None or row is None or not np.isfinite(row).all():
             raise BackendError(f"`{self._name}` answered a vector with NaN or infinity for this input")
+        backend = self._loaded().backend
+        if isinstance(backend, Metered):
+            features = backend.metered(features)
         usage = features.usage or {"text": features.n_tokens}
         words = "\n".join(layer.text for layer in features.layers if layer.text)
         found = Cached(row, usage, features.truncated, words)
