@@ -22,7 +22,10 @@ from onesense.types import (
     Batch,
     Content,
     Document,
+    Family,
+    Features,
     Image,
+    Metered,
     ModelInfo,
     Page,
     Part,
@@ -30,16 +33,30 @@ from onesense.types import (
     Video,
 )
 from onesense.vectors import cosine
+from running_server import running
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "plugins"
-OPTIONAL_EXTRAS: set[str] = set()
-"""Backends that an extra or a remote service must be there for."""
+FAMILIES: dict[str, Callable[[str], str]] = {
+    "gemini": lambda url: "gemini:tiny",
+    "http": lambda url: f"{url}/v1#tiny,media=image+audio+video+pdf,max_tokens=512",
+}
+"""Of a plug-in that opens many models: the name of one, given the address of a server that answers as `tiny`."""
+OPTIONAL_EXTRAS = {"https"}
+"""Backends that an extra or a remote service must be there for: `https` is `http` with a certificate."""
 
 
 @dataclass
 class _Point:
     name: str
     value: str
+
+
+def _open(name: str) -> Backend:
+    """A backend of its own: by the name of its plug-in, or of a model of a family."""
+    if ":" in name:
+        scheme, _, model = name.partition(":")
+        return plugins.load("backends", scheme)(model=model)  # type: ignore[no-any-return]
+    return _load(name)()
 
 
 def _load(name: str) -> type[Backend]:
@@ -57,9 +74,34 @@ def _names() -> list[str]:
     return [*found, "hashed_words"]
 
 
+def _set(patch: pytest.MonkeyPatch, url: str) -> None:
+    patch.setenv("GEMINI_API_KEY", "any key")
+    patch.setenv("GOOGLE_GEMINI_BASE_URL", url)
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with running(tmp_path_factory.mktemp("server")) as address:
+        yield address
+
+
+@pytest.fixture(autouse=True)
+def _settings(url: str, _clean_environment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _set(monkeypatch, url)
+
+
 @pytest.fixture(scope="module", params=_names())
-def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
-    loaded = _load(request.param)()
+def model(request: pytest.FixtureRequest, url: str) -> str:
+    """What opens the backend: its plug-in's name, or that of a model of a family."""
+    family = FAMILIES.get(request.param)
+    return request.param if family is None else family(url)
+
+
+@pytest.fixture(scope="module")
+def backend(model: str, url: str) -> Iterator[Backend]:
+    with pytest.MonkeyPatch.context() as patch:
+        _set(patch, url)
+        loaded = _open(model)
     yield loaded
     loaded.close()
     loaded.close()
@@ -118,15 +160,26 @@ def _embed(backend: Backend, contents: list[Content]) -> Array:
     return backend.embed(Batch(tuple(backend.prepare(c) for c in contents)))
 
 
+def _read(backend: Backend, content: Content) -> Features:
+    """The features, after the answer where a service tells the tokens only then."""
+    features = backend.prepare(content)
+    if isinstance(backend, Metered):
+        backend.embed(Batch((features,)))
+        return backend.metered(features)
+    return features
+
+
 def test_it_fulfils_the_protocol_and_has_its_record_on_the_class(backend: Backend) -> None:
     assert isinstance(backend, Backend)
-    assert isinstance(type(backend).info, ModelInfo)
-    assert type(backend).info == backend.info
+    of_class = type(backend)
+    model = backend.info.name.partition(":")[2]
+    assert isinstance(backend.info, ModelInfo)
+    assert (of_class.describe(model) if isinstance(of_class, Family) else of_class.info) == backend.info
 
 
 def test_its_record_is_complete(backend: Backend) -> None:
     info = backend.info
-    assert re.fullmatch(r"[a-z0-9][a-z0-9.-]*", info.name)
+    assert re.fullmatch(r"[a-z0-9][a-z0-9.-]*(:\S+)?", info.name)
     assert info.revision
     assert info.licence
     assert "text" in info.modalities
@@ -178,8 +231,8 @@ def test_two_inputs_give_two_vectors(backend: Backend, modality: str) -> None:
 
 def test_it_reads_to_the_end_and_says_where_the_end_was(backend: Backend) -> None:
     word = "again "
-    fits = backend.prepare(Content(word * 10))
-    long = backend.prepare(Content(word * (backend.info.max_tokens * 3)))
+    fits = _read(backend, Content(word * 10))
+    long = _read(backend, Content(word * (backend.info.max_tokens * 3)))
     assert not fits.truncated
     assert long.truncated
     assert fits.n_tokens < long.n_tokens <= backend.info.max_tokens
@@ -228,9 +281,8 @@ def test_every_plan_of_the_batcher_gives_the_same_rows(backend: Backend) -> None
     assert np.diag(cosine(np.stack(wide), np.stack(narrow))).min() > 0.9999  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("name", _names())
-def test_after_close_it_does_not_answer_nonsense(name: str) -> None:
-    loaded = _load(name)()
+def test_after_close_it_does_not_answer_nonsense(model: str) -> None:
+    loaded = _open(model)
     features = loaded.prepare(Content("a"))
     before = loaded.embed(Batch((features,)))
     loaded.close()

@@ -7,6 +7,7 @@ an object with `content` (OpenAI's messages) or `parts` (Gemini's contents).
 from __future__ import annotations
 
 import base64
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,7 @@ REQUEST = Message(
     "CreateEmbeddingRequest",
     {
         "input": Field("any", about="a text, a list of texts, or contents of parts; each entry of a list is a vector"),
+        "messages": Field("any", about="vLLM's: a conversation in the place of `input`, all its parts one vector"),
         "model": Field("string"),
         "dimensions": Field("int32", about="1 to the width of the model; all of it by default"),
         "encoding_format": Field("enum", words=("float", "base64"), about="base64: little-endian float32"),
@@ -57,9 +59,12 @@ async def create_embeddings(request: Request) -> Response:
     if plain_name(model) not in request.app.state.settings.names:
         raise NotFound(f"The model `{model}` does not exist: `GET /v1/models` lists those that do")
     task = tasks.parse_task(fields.get("task"))
-    given = _spelt(fields.get("input"), request.app.state.settings.openai_tokens)
+    is_chat = fields.get("messages") is not None
+    given = (
+        [_conversation(fields)] if is_chat else _spelt(fields.get("input"), request.app.state.settings.openai_tokens)
+    )
     asked = _read_input(given, task, fields.get("dimensions"))
-    found = await gemini.embed(request, model, asked, items="input", honours_task=True)
+    found = await gemini.embed(request, model, asked, items="messages" if is_chat else "input", honours_task=True)
     is_base64 = fields.get("encoding_format") == "base64"
     n_tokens = sum(e.n_tokens for e in found)
     body = {
@@ -105,6 +110,20 @@ def _read_input(given: Any, task: Task | None, dim: int | None) -> list[wire.Wan
         except OnesenseError as error:
             raise wire.fault_of_item(error, place, "input") from None
     return asked
+
+
+def _conversation(fields: Mapping[str, Any]) -> list[Any]:
+    """The parts of all messages, in order.
+
+    Raises:
+        InvalidInput: there is `input` too, or this is no list of messages.
+    """
+    messages = fields["messages"]
+    if fields.get("input") is not None:
+        raise InvalidInput("`input` and `messages` exclude each other: leave one of them out")
+    if not isinstance(messages, list) or not all(isinstance(m, dict) and "content" in m for m in messages):
+        raise MalformedRequest('`messages` is a list such as `[{"role": "user", "content": "a cat"}]`')
+    return [part for message in messages for part in _parts_of(message)]
 
 
 def _spelt(given: Any, table: TokenTable | None) -> Any:
