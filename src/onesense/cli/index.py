@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from onesense.index.collection import Collection
     from onesense.index.ingest import Report
     from onesense.index.plan import Plan
+    from onesense.types import Price
 
 _OUTCOMES = ("added", "updated", "moved", "unchanged", "removed", "failed")
 _NAMED = 20  # failed files named on the screen; --json names all
@@ -37,6 +39,14 @@ def command(
         str | None, typer.Option("--dtype", help="How vectors are kept: float32, float16, int8 or binary.")
     ] = None,
     task: TaskName = None,
+    price: Annotated[
+        str | None,
+        typer.Option(
+            envvar="ONESENSE_PRICE",
+            metavar="MODALITY=USD,...",
+            help="With --dry-run: what a service takes for a million tokens, such as text=0.2,image=0.45.",
+        ),
+    ] = None,
     model: Annotated[
         str | None, typer.Option("--model", "-m", help="The collection's own by default; onesense-mini for a new one.")
     ] = None,
@@ -48,7 +58,10 @@ def command(
     from onesense import Collection
 
     if dry_run:
-        _tell_plan(_plan(to, list(paths or []), model, dim, task), to, as_json=as_json)
+        given = _price(price) if price else None
+        plan = _plan(to, list(paths or []), model, dim, task)
+        plan.price = given or plan.price
+        _tell_plan(plan, to, as_json=as_json)
         return
     with Collection.open(to, model=model, dim=dim, task=task, dtype=dtype) as collection:
         from onesense.index import registry
@@ -93,6 +106,26 @@ def _plan(to: Path, paths: list[Path], model: str | None, dim: int | None, task:
             return collection.plan(paths)
 
 
+def _price(text: str) -> Price:
+    """`text=0.2,image=0.45` as prices of a million tokens.
+
+    Raises:
+        InvalidInput: it is of another form.
+    """
+    from onesense.types import Price
+
+    found = {}
+    for item in text.split(","):
+        name, _, usd = item.partition("=")
+        try:
+            found[name.strip()] = float(usd)
+        except ValueError:
+            found[name.strip()] = -1.0
+        if not (name.strip() and 0 <= found[name.strip()] < math.inf):
+            raise InvalidInput(f"a price is MODALITY=USD for a million tokens, such as text=0.2, not {item!r}")
+    return Price(found, "", "--price")
+
+
 def _tell_plan(plan: Plan, to: Path, *, as_json: bool) -> None:
     from .screen import print_table
 
@@ -106,9 +139,26 @@ def _tell_plan(plan: Plan, to: Path, *, as_json: bool) -> None:
     ]
     if rows:
         print_table(("modality", "files", "size", "sound and video", "estimated time"), rows)
+    if rows and not plan.is_remote:
         print(f"all together about {_seconds(plan.estimated_s)} on this machine as busy as it is now")
+    if plan.is_remote:
+        _tell_cost(plan)
     for failure in plan.failed[:_NAMED]:
         print(f"  cannot be indexed: {failure.path}: {failure.reason} [{failure.code}]")
+
+
+def _tell_cost(plan: Plan) -> None:
+    """What would leave this machine, and for how much."""
+    tokens = ", ".join(f"{n:,} of {name}" for name, n in sorted(plan.tokens.items())) or "none"
+    n_segments = sum(tally.n_segments for tally in plan.by_modality.values())
+    print(f"about {n_segments:,} segments would be sent to the model's service; tokens: {tokens}")
+    if plan.usd is None or plan.price is None:
+        unknown = sorted(set(plan.tokens) - set(plan.price.usd_per_million if plan.price else ()))
+        example = ",".join(f"{name}=0.20" for name in unknown)
+        print(f"no price is known here for {', '.join(unknown)}: --price {example} gives US dollars a million tokens")
+        return
+    said = f"prices of {plan.price.as_of}, {plan.price.source}" if plan.price.as_of else "the prices given"
+    print(f"about ${plan.usd:,.2f} by {said}" if plan.usd >= 0.005 else f"less than one cent by {said}")
 
 
 def _seconds(seconds: float | None) -> str:

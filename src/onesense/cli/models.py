@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -58,6 +59,7 @@ def describe(info: ModelInfo) -> dict[str, Any]:
     facts = {field: getattr(info, field) for field in info.__slots__}
     facts["modalities"] = sorted(info.modalities)
     facts["mrl_dims"] = list(info.mrl_dims)
+    facts["price"] = dataclasses.asdict(info.price) if info.price else None
     facts["prompts"] = {task.value: template for task, template in info.prompts.items()}
     return facts
 

@@ -6,7 +6,19 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from onesense.errors import BackendError
+from onesense.errors import (
+    BackendError,
+    BadKey,
+    Busy,
+    FingerprintMismatch,
+    MissingExtra,
+    MissingKey,
+    PermissionDenied,
+    Unavailable,
+)
+
+ABOUT_NO_INPUT = (BadKey, Busy, FingerprintMismatch, MissingExtra, MissingKey, PermissionDenied, Unavailable)
+"""Outcomes of an input of a service whose cause is the service or its key: the next input would meet the same."""
 
 _FAULTS: tuple[type[Exception], ...] = (
     RuntimeError,

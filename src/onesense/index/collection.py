@@ -110,10 +110,8 @@ class Collection:
         if found is None and not create:
             raise NotFound(f"there is no collection at `{place}`: make one with `onesense index FOLDER --to {place}`")
         embedder = _embedder(model, found)
-        is_absent = (
-            found is not None and embedder.info.name == found.model and embedder.info.revision == absent.REVISION
-        )
-        spec = found if is_absent and found else _spec(embedder, found, dim, Task.parse(task), dtype)
+        is_imported = found is not None and (found.model, found.revision) == (embedder.info.name, absent.REVISION)
+        spec = found if is_imported and found else _spec(embedder, found, dim, Task.parse(task), dtype)
         if spec.dtype != "float32" and "dtype" not in store_class.features:
             raise InvalidInput(f"the store of `{place}` keeps float32 only: choose `lance` (a name without suffix)")
         if found is not None:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from onesense.engine import pieces
+from onesense.engine.faults import ABOUT_NO_INPUT
 from onesense.errors import InvalidInput, OnesenseError
 from onesense.types import Array, Content, Embedding, Payload, Segment, Store, Task
 
@@ -152,7 +153,7 @@ class Ingest:
         """Index what is new or changed; what fails is named in the report and the rest goes on.
 
         Raises:
-            OnesenseError: the store failed, or the model refuses everything. What was committed stays.
+            OnesenseError: the store failed, or the service of the model does. What was committed stays.
         """
         self._n_total = n_total
         try:
@@ -259,6 +260,8 @@ class Ingest:
         """Embed the buffer, and commit what is whole when it is time."""
         batch, self._buffer, self._buffer_bytes = self._buffer, [], 0
         outcomes = self._embedder.try_embed([s.content for _, s in batch], self._store.spec.dim, self._task)
+        if stop := [o for o in outcomes if self._embedder.info.is_remote and isinstance(o, ABOUT_NO_INPUT)]:
+            raise stop[0]
         for (job, segment), outcome in zip(batch, outcomes, strict=True):
             job.take(segment, outcome)
         self._ready += self._read

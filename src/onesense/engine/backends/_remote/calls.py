@@ -12,6 +12,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
 from onesense.errors import (
+    BackendError,
     BadKey,
     Busy,
     InvalidInput,
@@ -24,6 +25,7 @@ from onesense.errors import (
 )
 
 ATTEMPTS = 5
+ATTEMPTS_AT_500 = 2  # a service that fails on one input answers so each time
 FIRST_PAUSE_S = 1.0  # doubled each time: 15 s of pauses in all, which outlasts a restart behind a load balancer
 LONGEST_PAUSE_S = 60.0  # a service that asks for more is out of quota: the caller is told instead of kept waiting
 MAY_PASS = frozenset({408, 429, 500, 502, 503, 504})  # what google-genai's and OpenAI's own clients try again
@@ -57,9 +59,11 @@ class Refusal(Exception):
         self.is_about_key = is_about_key
 
     @property
-    def may_pass(self) -> bool:
-        """Whether the same call has a chance later."""
-        return self.status is None or self.status in MAY_PASS
+    def attempts(self) -> int:
+        """How often the same call has a chance."""
+        if self.status == 500:
+            return ATTEMPTS_AT_500
+        return ATTEMPTS if self.status is None or self.status in MAY_PASS else 1
 
     def pause_s(self, attempt: int) -> float:
         """Seconds until the next attempt: twice as long each time, scattered, and not sooner than was asked for."""
@@ -91,6 +95,8 @@ class Refusal(Exception):
                 busy = Busy(f"{service} takes no more for now: {self.message}; try again later, or ask for more quota")
                 busy.retry_after_s = self.retry_after_s or LONGEST_PAUSE_S
                 return busy
+            case 500:
+                return BackendError(said)
             case status if 400 <= status < 500:
                 return InvalidInput(said)
             case status:
@@ -115,7 +121,7 @@ def retried(call: Callable[[], _Out], service: str, key_setting: str) -> _Out:
         except Refusal as refusal:
             pause_s = refusal.pause_s(attempt)
             attempt += 1
-            if attempt == ATTEMPTS or not refusal.may_pass or pause_s > LONGEST_PAUSE_S:
+            if attempt >= refusal.attempts or pause_s > LONGEST_PAUSE_S:
                 raise refusal.error(service, key_setting) from refusal
         _sleep(pause_s)
 
