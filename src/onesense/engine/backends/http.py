@@ -67,8 +67,12 @@ class Address:
         """
         base, _, named = text.partition("#")
         model, *options = named.split(",")
-        split = urlsplit(base)
-        if not (split.hostname and model.strip()):
+        try:
+            split = urlsplit(base)
+            is_whole = bool(split.hostname and model.strip()) and split.port != 0
+        except ValueError:  # brackets without an address between them, a port that is no number
+            is_whole = False
+        if not is_whole:
             raise InvalidInput(f"`{text}` is no address of a model: write it as {_EXAMPLE}")
         if split.username or split.password:
             raise InvalidInput(f"put the key into `{KEY}`: what stands in an address is kept with every collection")
