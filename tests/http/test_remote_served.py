@@ -172,6 +172,7 @@ def test_a_dry_run_sends_nothing_and_tells_the_price(
     code, said = run("index", str(library), "--to", to, "--dry-run", "--model", GEMINI, "--price", "text=1")
     assert code == 0 and "no price is known here for audio, image, pdf, video" in said
     monkeypatch.delenv("GEMINI_API_KEY")
+    models.close()
     assert run("index", str(library), "--to", to, "--dry-run", "--model", GEMINI)[0] == 2
 
 
