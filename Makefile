@@ -97,6 +97,10 @@ test-doors: ## Run the LangChain, LlamaIndex and Haystack adapters with those pa
 	  langchain-core llama-index-core haystack-ai pytest hypothesis
 	.venv-doors/bin/python -m pytest -q -m '' -W default tests/rag
 
+.PHONY: test-inspector
+test-inspector: $(STAMP)dev ## Run MCP Inspector's command line, fresh from npm, against our MCP server
+	$(BIN)/python -m pytest -q tests/inspector
+
 .PHONY: train-smoke
 train-smoke: $(STAMP)dev $(STAMP)train ## Two steps of every training task on made-up data (needs train-sources)
 	$(BIN)/python -m pytest -q -m '' tests/train/test_train_run.py -k smoke

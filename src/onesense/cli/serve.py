@@ -69,7 +69,7 @@ def command(
         host=host,
         port=port,
         data_dir=data_dir,
-        keys=_keys(key_file, api_key or []),
+        keys=given_keys(key_file, api_key or []),
         allow_anonymous=allow_anonymous,
         allowed_hosts=tuple(allow_host or ()),
         honours_tasks=honour_task_type,
@@ -89,7 +89,7 @@ def command(
     def announce(url: str) -> None:
         _announce(url, settings, as_json=as_json)
 
-    serve(settings, tls=_tls(tls_cert, tls_key), log_level=log_level, access_log=access_log, on_start=announce)
+    serve(settings, tls=given_tls(tls_cert, tls_key), log_level=log_level, access_log=access_log, on_start=announce)
 
 
 def _pairs(option: str, given: Sequence[str]) -> dict[str, str]:
@@ -137,13 +137,24 @@ def _existing(paths: Sequence[Path]) -> tuple[Path, ...]:
     return tuple(path.expanduser().absolute() for path in paths)
 
 
-def _keys(path: Path | None, pairs: Sequence[str]) -> tuple[ApiKey, ...]:
+def given_keys(path: Path | None, pairs: Sequence[str]) -> tuple[ApiKey, ...]:
+    """The keys of a file and of `NAME=SECRET` texts together.
+
+    Raises:
+        NotFound: there is no such file.
+        InvalidInput: one of them is no key.
+    """
     from onesense.server.keyfile import parse_keys, read_keys
 
     return (read_keys(path) if path else ()) + parse_keys(pairs)
 
 
-def _tls(certificate: Path | None, key: Path | None) -> Tls | None:
+def given_tls(certificate: Path | None, key: Path | None) -> Tls | None:
+    """The files of a certificate; None for plain HTTP.
+
+    Raises:
+        InvalidInput: one of the two is missing.
+    """
     from onesense.server.run import Tls
 
     if certificate is None and key is None:

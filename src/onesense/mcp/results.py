@@ -21,6 +21,8 @@ from pydantic import BaseModel, Field
 from onesense.index.places import Clip
 from onesense.rag.types import Passage
 
+from .roots import root_of
+
 EXCERPT = 600  # characters of a result; `open` gives all
 
 
@@ -34,9 +36,10 @@ class Result(BaseModel):
     confidence: float | None = Field(description="0..1, the chance that this is meant; null: cannot be told")
     excerpt: str = Field(description="its words, shortened; empty for pictures and sounds")
     collection: str
+    root: str | None = Field(description="folder of the client (a root) that the file lies in; null: in none")
 
     @classmethod
-    def of(cls, passage: Passage) -> Result:
+    def of(cls, passage: Passage, declared: Sequence[str] | None = None) -> Result:
         """The result for a passage."""
         hit = passage.hit
         return cls(
@@ -47,6 +50,7 @@ class Result(BaseModel):
             confidence=hit.confidence,
             excerpt=passage.text[:EXCERPT],
             collection=passage.collection,
+            root=root_of(hit.path, declared),
         )
 
 
@@ -68,6 +72,7 @@ class Opened(BaseModel):
     kind: str
     text: str = Field(description="all its words; empty for pictures and sounds")
     facts: dict[str, Any] = Field(description="what the file says of itself: size, duration, date, place, language")
+    root: str | None = Field(description="folder of the client (a root) that the file lies in; null: in none")
     media: str | None = Field(description="type of the picture, sound or video that comes with this; null: none does")
 
 
@@ -86,6 +91,7 @@ class Collections(BaseModel):
 
     collections: list[CollectionInfo]
     can_add: bool
+    add_from: list[str] = Field(description="folders that files can be added from")
 
 
 class Vector(BaseModel):
@@ -105,9 +111,13 @@ class Added(BaseModel):
     failed: dict[str, str] = Field(description="path: reason")
 
 
-def found(passages: Sequence[Passage], is_confident: bool | None) -> CallToolResult:  # noqa: FBT001 - a verdict of three
-    """Results as structure and as links that a client can show and read."""
-    results = Results(results=[Result.of(passage) for passage in passages], is_confident=is_confident)
+def found(
+    passages: Sequence[Passage],
+    is_confident: bool | None,  # noqa: FBT001 - a verdict of three
+    declared: Sequence[str] | None,
+) -> CallToolResult:
+    """Results as structure and as links that a client can show and read; `declared` are the client's roots."""
+    results = Results(results=[Result.of(passage, declared) for passage in passages], is_confident=is_confident)
     blocks: list[ContentBlock] = [TextContent(text=results.model_dump_json())]
     for passage, result in zip(passages, results.results, strict=True):
         mime = str(passage.hit.facts.get("mime") or "") or None
@@ -117,7 +127,7 @@ def found(passages: Sequence[Passage], is_confident: bool | None) -> CallToolRes
     return CallToolResult(content=blocks, structured_content=results.model_dump())
 
 
-def opened(passage: Passage, text: str, clip: Clip | None) -> CallToolResult:
+def opened(passage: Passage, text: str, clip: Clip | None, declared: Sequence[str] | None) -> CallToolResult:
     """A place as structure, with its picture, sound or video."""
     hit = passage.hit
     told = Opened(
@@ -127,6 +137,7 @@ def opened(passage: Passage, text: str, clip: Clip | None) -> CallToolResult:
         kind=hit.modality,
         text=text,
         facts=dict(hit.facts),
+        root=root_of(hit.path, declared),
         media=None if clip is None else clip.mime_type,
     )
     blocks: list[ContentBlock] = [TextContent(text=told.model_dump_json())]

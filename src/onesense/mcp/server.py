@@ -7,22 +7,27 @@ holds the rules on what may be opened and added.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import anyio.to_thread
 from mcp.server.lowlevel.helper_types import ReadResourceContents
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError, ToolError
+from mcp.server.transport_security import TransportSecuritySettings
 from mcp_types import CallToolResult, ResourceTemplate, ToolAnnotations
 from pydantic import Field
 
 from onesense import __version__
-from onesense.errors import InvalidInput, NotFound, OnesenseError
+from onesense.errors import NotFound, OnesenseError
 from onesense.index.places import Clip
 from onesense.rag import links
 from onesense.rag.library import Library
 
 from .results import Added, CollectionInfo, Collections, Opened, Results, Vector, found, opened
+from .roots import Declared, both, folders
+
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
 
 T = TypeVar("T")
 Kind = Literal["text", "image", "audio", "video", "pdf"]
@@ -95,6 +100,7 @@ class Server(MCPServer[Any]):
             ),
         ] = None,
         k: _K = 8,
+        roots: Declared = None,
     ) -> Annotated[CallToolResult, Results]:
         """Search all files by meaning: one query finds texts, pictures, sounds, stretches of video and PDF pages.
 
@@ -104,7 +110,7 @@ class Server(MCPServer[Any]):
         passages, verdict = await self._run(
             lambda: self._library.search(query, k, collection=collection, modality=kinds or (), where=where)
         )
-        return found(passages, verdict)
+        return found(passages, verdict, folders(roots))
 
     async def open(
         self,
@@ -113,6 +119,7 @@ class Server(MCPServer[Any]):
             float | None, Field(ge=0, description="video: give the frame at this second, not the clip")
         ] = None,
         with_media: Annotated[bool, Field(description="false: only the words")] = True,  # noqa: FBT002 - the protocol's
+        roots: Declared = None,
     ) -> Annotated[CallToolResult, Opened]:
         """Open a place: all its words, and the picture, the page, the sound or the video clip itself.
 
@@ -124,13 +131,17 @@ class Server(MCPServer[Any]):
             clip = None
             if with_media:
                 clip = self._library.media(hit) if at_s is None else self._library.picture(address, at_s)
-            return opened(self._library.passages(name, [hit])[0], self._library.text(address), clip)
+            passage = self._library.passages(name, [hit])[0]
+            return opened(passage, self._library.text(address), clip, folders(roots))
 
         return await self._run(work)
 
-    async def similar(self, address: _Address, kinds: _Kinds = None, k: _K = 8) -> Annotated[CallToolResult, Results]:
+    async def similar(
+        self, address: _Address, kinds: _Kinds = None, k: _K = 8, roots: Declared = None
+    ) -> Annotated[CallToolResult, Results]:
         """Find places that look, sound or read like one that you have, of the same or of other kinds."""
-        return found(await self._run(lambda: self._library.similar(address, k, modality=kinds or ())), None)
+        passages = await self._run(lambda: self._library.similar(address, k, modality=kinds or ()))
+        return found(passages, None, folders(roots))
 
     async def embed(
         self,
@@ -148,11 +159,12 @@ class Server(MCPServer[Any]):
 
         return await self._run(work)
 
-    async def collections(self) -> Collections:
-        """List the collections: names, numbers of files by kind, and whether files can be added."""
+    async def collections(self, roots: Declared = None) -> Collections:
+        """List the collections: names, numbers of files by kind, and whether, and from where, files can be added."""
         described = await self._run(self._library.describe)
         infos = [CollectionInfo(**fields) for fields in described]
-        return Collections(collections=infos, can_add=not self._library.is_read_only)
+        add_from = [] if self._library.is_read_only else both(self._library.roots, folders(roots))
+        return Collections(collections=infos, can_add=bool(add_from), add_from=add_from)
 
     async def add(
         self,
@@ -160,9 +172,13 @@ class Server(MCPServer[Any]):
             list[str], Field(min_length=1, max_length=100, description="files or folders on this machine")
         ],
         collection: Annotated[str | None, Field(description="where to; the first by default")] = None,
+        roots: Declared = None,
     ) -> Added:
-        """Index files or folders, so that they can be found. Only when the user asked; files stay as they are."""
-        report = await self._run(lambda: self._library.add(paths, collection))
+        """Index files or folders, so that they can be found. Only when the user asked; files stay as they are.
+
+        `collections` says in which folders they have to lie.
+        """
+        report = await self._run(lambda: self._library.add(paths, collection, within=folders(roots)))
         failed = {failure.path: failure.reason for failure in report.failed}
         return Added(added=report.added, updated=report.updated, unchanged=len(report.unchanged), failed=failed)
 
@@ -179,20 +195,17 @@ def serve_stdio(library: Library) -> None:
     anyio.run(Server(library).run_stdio_async)
 
 
-def serve_http(library: Library, port: int, on_start: Callable[[str], None]) -> None:
-    """Answer streamable HTTP at `/mcp` of this machine's loopback address until Ctrl-C.
+def http_app(library: Library, hosts: Iterable[str]) -> Starlette:
+    """Streamable HTTP at `/mcp`. Keys, where there are any, are checked before it.
 
-    The SDK refuses requests whose Host or Origin is not this machine, so that no web page can ask in somebody's name.
+    Args:
+        library: stays its owner's.
+        hosts: names of this server, without ports. Requests that address another one, or come from a page of another
+            one, are refused, so that no web page can ask in somebody's name, even one that rebinds its own name to
+            this machine's address.
     """
-    import socket
-
-    import uvicorn
-
-    try:
-        listening = socket.create_server(("127.0.0.1", port))
-    except OSError as cause:
-        raise InvalidInput(f"port {port} cannot be used: {cause.strerror}; choose another, or 0 for any") from cause
-    with listening:
-        on_start(f"http://127.0.0.1:{listening.getsockname()[1]}/mcp")
-        app = Server(library).streamable_http_app(host="127.0.0.1")
-        uvicorn.Server(uvicorn.Config(app, log_level="warning")).run([listening])
+    names = [f"[{host}]" if ":" in host else host for host in hosts]
+    allowed = [f"{name}{port}" for name in names for port in ("", ":*")]
+    origins = [f"{scheme}://{host}" for scheme in ("http", "https") for host in allowed]
+    security = TransportSecuritySettings(allowed_hosts=allowed, allowed_origins=origins)
+    return Server(library).streamable_http_app(transport_security=security)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from onesense.index.calibrate import NO_MATCH
 
+from .retrieve import seated
 from .types import Passage
 
 SHOWN = 5  # passages in an answer; all that were found stand beside it
@@ -18,7 +19,7 @@ _NAMES = {"image": "picture", "audio": "sound", "video": "video", "pdf": "page"}
 def lines(passages: Sequence[Passage]) -> list[str]:
     """One line a likely passage: its nearest sentence in quotation marks, or what kind of thing it is, and its mark."""
     likely = [p for p in passages if p.hit.confidence is None or p.hit.confidence >= NO_MATCH]
-    return [f"{_said(passage)} [{passage.number}]\n" for passage in (likely or passages[:1])[:SHOWN]]
+    return [f"{_said(passage)} [{passage.number}]\n" for passage in seated(likely or passages[:1], SHOWN)]
 
 
 def _said(passage: Passage) -> str:

@@ -8,6 +8,7 @@ the given roots is not followed, and writing takes a library that was opened for
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -80,6 +81,11 @@ class Library:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    @property
+    def roots(self) -> list[str]:
+        """Real paths of the folders that files must lie in; empty for none."""
+        return list(self._roots)
 
     @property
     def names(self) -> list[str]:
@@ -229,7 +235,7 @@ class Library:
         """
         real = os.path.realpath(hit.path)
         if self._roots:
-            if any(_is_below(real, root) for root in self._roots):
+            if lying(real, self._roots) is not None:
                 return hit
         elif os.path.dirname(real) == os.path.realpath(os.path.dirname(hit.path)):
             return hit
@@ -237,26 +243,35 @@ class Library:
 
     # --- adding -------------------------------------------------------------------------------------------------------
 
-    def add(self, paths: Sequence[str], collection: str | None = None) -> Report:
+    def add(
+        self, paths: Sequence[str], collection: str | None = None, *, within: Sequence[str] | None = None
+    ) -> Report:
         """Index files or folders below the roots.
 
+        Args:
+            paths: of this machine.
+            collection: where to; the first by default.
+            within: real paths of folders that the caller keeps to, beside the library's own; None for no more than
+                those.
+
         Raises:
-            PermissionDenied: the library is read only, or a path, or what it links to, lies outside the roots.
+            PermissionDenied: the library is read only, or a path, or what it links to, lies outside the roots or
+                outside `within`.
             NotFound: a path leads nowhere.
         """
         if self.is_read_only:
             raise PermissionDenied("this library is read only: nothing can be added")
         name = self._named(collection)[0]
         real = [os.path.realpath(os.path.expanduser(path)) for path in paths]
-        for given, path in zip(paths, real, strict=True):
-            if not any(_is_below(path, root) for root in self._roots):
-                raise PermissionDenied(f"`{given[:200]}` lies outside the folders that may be added from")
+        bounds = {"may be added from": self._roots} | ({} if within is None else {"the client declared": within})
+        for (words, roots), (given, path) in itertools.product(bounds.items(), zip(paths, real, strict=True)):
+            folders = f"the folders that {words}: {', '.join(roots) or 'there are none'}"
+            if lying(path, roots) is None:
+                raise PermissionDenied(f"`{given[:200]}` lies outside {folders}")
             if not os.path.exists(path):
                 raise NotFound(f"`{given[:200]}` does not exist")
-            if escaping := next(_links_out(path, self._roots), None):
-                raise PermissionDenied(
-                    f"`{escaping[:200]}` links to a place outside the folders that may be added from"
-                )
+            if escaping := next(_links_out(path, roots), None):
+                raise PermissionDenied(f"`{escaping[:200]}` links to a place outside {folders}")
         return self.collection(name).add(list(real))
 
     def _named(self, collection: str | None) -> list[str]:
@@ -316,13 +331,14 @@ def _narrowed(a: Locator, b: Locator) -> Locator:
     return Locator(start_s=b.start_s, end_s=min(b.end_s, b.start_s + MAX_CLIP_S))
 
 
-def _is_below(path: str, root: str) -> bool:
-    return path == root or path.startswith(root.rstrip(os.sep) + os.sep)
+def lying(path: str, roots: Sequence[str]) -> str | None:
+    """The first of these folders that a path lies in, or is; None where it lies in none. All are real paths."""
+    return next((root for root in roots if path == root or path.startswith(root.rstrip(os.sep) + os.sep)), None)
 
 
 def _links_out(folder: str, roots: Sequence[str]) -> Iterator[str]:
     """Links below a folder whose targets lie outside the roots."""
     for place, folders, files in os.walk(folder):
         for path in (os.path.join(place, name) for name in (*folders, *files)):
-            if os.path.islink(path) and not any(_is_below(os.path.realpath(path), root) for root in roots):
+            if os.path.islink(path) and lying(os.path.realpath(path), roots) is None:
                 yield path

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from onesense.errors import InvalidInput
 from onesense.index import places, words
+from onesense.index.calibrate import NO_MATCH
 from onesense.types import Array, Where
 
 from .library import Library, numbered, verdict
@@ -91,7 +92,7 @@ def retrieve(library: Library, question: str, wanted: Wanted, kinds: frozenset[s
 
 
 def diverse(library: Library, candidates: Sequence[Passage], k: int) -> list[Passage]:
-    """At most k of these, most likely first, each unlike the ones before."""
+    """At most k of these, most likely first, each unlike the ones before; see `seated`."""
     best = max((_likely(p) for p in candidates), default=0.0)
     left = [p for p in candidates if _likely(p) >= LEAST * best]
     vectors = _vectors(library, left)
@@ -100,7 +101,29 @@ def diverse(library: Library, candidates: Sequence[Passage], k: int) -> list[Pas
         chosen = max(left, key=lambda p: (_gain(p, taken, vectors), -len(p.hit.path), p.hit.id))
         taken.append(chosen)
         left.remove(chosen)
-    return taken
+    return seated([*taken, *sorted(left, key=_likely, reverse=True)], k)
+
+
+def seated(passages: Sequence[Passage], n: int) -> list[Passage]:
+    """The first n, of which the last give way to likely passages that were found in another way than all of them.
+
+    Words of the question lift the confidence of what holds them, so that texts in the question's language would crowd
+    out what can only be found by meaning: pictures, sounds, and texts in other languages.
+    """
+    chosen = list(passages[:n])
+    for passage in passages[n:]:
+        ways = [_way(p) for p in chosen]
+        doubled = [i for i, way in enumerate(ways) if ways.index(way) < i]
+        confidence = passage.hit.confidence
+        if doubled and _way(passage) not in ways and confidence is not None and confidence >= NO_MATCH:
+            chosen.pop(doubled[-1])
+            chosen.append(passage)
+    return chosen
+
+
+def _way(passage: Passage) -> tuple[str, bool]:
+    """How a passage was found: its modality, and whether it holds a word of the question that says something."""
+    return passage.hit.modality, any(word not in places.FREQUENT for word in passage.hit.words)
 
 
 def within(passages: Sequence[Passage], budget_tokens: int, kinds: frozenset[str] = frozenset()) -> list[Passage]:

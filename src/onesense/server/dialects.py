@@ -62,7 +62,7 @@ def dialect_of(path: str, headers: Mapping[str, str], query: str = "") -> Dialec
         headers: by lower-case name.
         query: behind the `?`.
     """
-    if path.startswith("/api/"):
+    if path.startswith("/api/") or path == "/mcp":
         return Dialect.ONESENSE
     if _OPENAI.match(path):
         return Dialect.OPENAI

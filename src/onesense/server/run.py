@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from onesense.errors import InvalidInput, NotFound
 
@@ -35,21 +36,40 @@ def serve(
     access_log: bool = False,
     on_start: Callable[[str], None] = lambda url: None,
 ) -> None:
-    """Serve until SIGINT or SIGTERM; requests in flight are finished first.
+    """Serve a model until SIGINT or SIGTERM, see `serve_app`.
+
+    Raises:
+        NotFound: a model or a file of the certificate does not exist.
+        InvalidInput: the address cannot be listened on.
+    """
+    serve_app(create_app(settings), settings, tls=tls, log_level=log_level, access_log=access_log, on_start=on_start)
+
+
+def serve_app(
+    app: ASGIApp,
+    settings: Settings,
+    *,
+    tls: Tls | None = None,
+    log_level: str = "warning",
+    access_log: bool = False,
+    on_start: Callable[[str], None] = lambda url: None,
+) -> None:
+    """Serve an application until SIGINT or SIGTERM; requests in flight are finished first.
 
     Args:
-        settings: everything about the server; port 0 takes any that is free.
+        app: what answers.
+        settings: where to listen, and how long requests in flight get; port 0 takes any that is free.
         tls: certificate; plain HTTP without.
         log_level: of uvicorn's own log, on stderr.
         access_log: a line a request, on stdout.
         on_start: called with the address once it answers.
 
     Raises:
-        NotFound: a model or a file of the certificate does not exist.
+        NotFound: a file of the certificate does not exist.
         InvalidInput: the address cannot be listened on.
     """
     config = uvicorn.Config(
-        create_app(settings),
+        app,
         log_level=log_level,
         access_log=access_log,
         server_header=False,

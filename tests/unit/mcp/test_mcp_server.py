@@ -4,24 +4,18 @@ from __future__ import annotations
 
 import base64
 import json
-import os
-import re
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import anyio
 import httpx
 import pytest
-from mcp import Client, StdioServerParameters
+from mcp import Client
 from mcp.shared.exceptions import MCPError
 
 import asked_library
+from mcp_doors import http_server, over_stdio
 
-START = "import sys; from onesense.cli.main import main; main()"
 READS = {"search", "open", "similar", "embed", "collections"}
 
 
@@ -32,38 +26,13 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def arguments(place: Path, *options: str) -> list[str]:
-    return ["-c", START, "mcp", "--collection", str(place / "test.json"), *options]
-
-
-def environment() -> dict[str, str]:
-    return {"PATH": os.environ["PATH"], "HOME": os.environ["HOME"], "OMP_NUM_THREADS": "1"}
-
-
-def over_stdio(place: Path, *options: str) -> Client:
-    started = StdioServerParameters(command=sys.executable, args=arguments(place, *options), env=environment())
-    return Client(started, read_timeout_seconds=60)
-
-
-@contextmanager
-def http_server(place: Path, *options: str) -> Iterator[str]:
-    command = [sys.executable, *arguments(place, "--http", "0", *options)]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment()) as process:
-        try:
-            assert process.stderr is not None
-            address = re.search(r"http://\S+", process.stderr.readline())
-            assert address is not None
-            yield address[0]
-        finally:
-            process.terminate()
-
-
 async def every_tool(client: Client) -> None:
     """List and call all tools that read."""
     tools = {tool.name: tool for tool in (await client.list_tools()).tools}
     assert set(tools) == READS
     for tool in tools.values():
         assert tool.description and tool.output_schema and tool.annotations and tool.annotations.read_only_hint
+        assert "roots" not in tool.input_schema["properties"]
 
     found = await client.call_tool("search", {"query": "garden shed budget", "k": 3})
     results = found.structured_content["results"]
@@ -85,7 +54,7 @@ async def every_tool(client: Client) -> None:
     vector = (await client.call_tool("embed", {"text": "shed"})).structured_content
     assert vector["dim"] == len(vector["values"]) == 256
     listed = (await client.call_tool("collections", {})).structured_content
-    assert listed["can_add"] is False
+    assert listed["can_add"] is False and listed["add_from"] == []
     assert listed["collections"][0]["by_modality"] == {"audio": 1, "image": 1, "pdf": 1, "text": 12, "video": 1}
 
 
@@ -141,7 +110,8 @@ def test_over_http(place: Path) -> None:
         foreign = httpx.post(address, json=body, headers={**accept, "Origin": "https://evil.example"}, trust_env=False)
         assert foreign.status_code == 403
         rebound = httpx.post(address, json=body, headers={**accept, "Host": "evil.example"}, trust_env=False)
-        assert rebound.status_code == 421
+        assert rebound.status_code == 403
+        assert "--allow-host evil.example" in rebound.json()["error"]["message"]
 
 
 async def adding(client: Client, place: Path) -> dict[str, Any]:

@@ -3,8 +3,9 @@ import dataclasses
 import pytest
 
 from onesense.errors import InvalidInput
+from onesense.rag import extract
 from onesense.rag.library import Library
-from onesense.rag.retrieve import Wanted, diverse, media_tokens, quote, retrieve, within
+from onesense.rag.retrieve import Wanted, diverse, media_tokens, quote, retrieve, seated, within
 from onesense.rag.types import Passage
 from onesense.types import Hit, Locator
 
@@ -57,6 +58,30 @@ def test_unlikely_passages_are_left_out(library: Library) -> None:
         dataclasses.replace(p, hit=dataclasses.replace(p.hit, confidence=c)) for p, c in zip(found, sure, strict=True)
     ]
     assert [p.hit.confidence for p in diverse(library, rated, 3)] == [0.9, 0.5]
+
+
+def found(n: int, sure: float, *held: str, modality: str = "text") -> Passage:
+    hit = Hit(f"p#{n}", f"p{n}", Locator(), modality, 0.5, sure, "", words=held)
+    return Passage(n, "test", hit, "text")
+
+
+def test_what_only_meaning_finds_is_not_crowded_out() -> None:
+    worded = [found(n, 0.99, "kostet", "schuppen") for n in range(8)]
+    foreign, photo = found(20, 0.8), found(21, 0.4, modality="image")
+    assert [p.number for p in seated([*worded, foreign, photo], 5)] == [0, 1, 2, 20, 21]
+    assert [p.number for p in seated([*worded, foreign], 1)] == [0]
+    assert [p.number for p in seated(worded, 5)] == [0, 1, 2, 3, 4]
+
+
+def test_what_is_unlikely_takes_nobody_s_seat() -> None:
+    worded = [found(n, 0.99, "kostet") for n in range(4)]
+    assert [p.number for p in seated([*worded, found(20, 0.2), found(21, 0.9, "in")], 3)] == [0, 1, 21]
+
+
+def test_an_answer_to_a_german_question_keeps_the_english_note() -> None:
+    german = [found(n, 0.99, "kostet") for n in range(1, 8)]
+    said = extract.lines([*german, found(9, 0.6), found(10, 0.5, modality="image")])
+    assert [line.rsplit("[")[-1].strip("]\n") for line in said] == ["1", "2", "3", "9", "10"]
 
 
 def test_passages_are_numbered_from_one(library: Library) -> None:
