@@ -139,6 +139,22 @@ def test_media_parts_and_their_fusion(http: httpx.Client, embedder: Embedder) ->
     np.testing.assert_allclose(embedded(http, input=picture), expected[:1], atol=1e-6)
 
 
+def test_a_conversation_is_one_vector_as_in_vllm(http: httpx.Client, embedder: Embedder) -> None:
+    picture = {"type": "image_url", "image_url": {"url": URI}}
+    messages = [
+        {"role": "system", "content": "look"},
+        {"role": "user", "content": [{"type": "text", "text": "my bike"}, picture]},
+    ]
+    expected = embedder.embed(Content("look", "my bike", Part.bytes(PNG)))
+    np.testing.assert_allclose(embedded(http, messages=messages), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("messages", [[], {}, "a", [1], [{"role": "user"}], [{"content": []}], [{"content": [7]}]])
+def test_conversations_that_are_none(http: httpx.Client, messages: Any) -> None:
+    refused(post(http, messages=messages))
+    assert "exclude each other" in refused(post(http, input="a", messages=[{"content": "b"}]))["message"]
+
+
 def test_an_uploaded_file_can_be_named(http: httpx.Client, embedder: Embedder) -> None:
     file = http.post("/upload/v1/files?uploadType=media", content=PNG).json()["file"]
     entries = [{"type": "input_image", "image_url": file["uri"]}, {"type": "input_file", "file_id": file["name"]}]

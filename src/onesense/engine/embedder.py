@@ -269,8 +269,7 @@ class Embedder:
         features = prepared.features
         if features is None or row is None or not np.isfinite(row).all():
             raise BackendError(f"`{self._name}` answered a vector with NaN or infinity for this input")
-        backend = self._loaded().backend
-        if isinstance(backend, Metered):
+        if self.info.is_remote and isinstance(backend := self._loaded().backend, Metered):
             features = backend.metered(features)
         usage = features.usage or {"text": features.n_tokens}
         words = "\n".join(layer.text for layer in features.layers if layer.text)

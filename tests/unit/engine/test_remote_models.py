@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -38,7 +39,7 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 def vector(text: str, size: int = SIZE) -> list[float]:
-    return [float(x) for x in np.random.RandomState(abs(hash(text)) % 2**31).standard_normal(size)]
+    return [float(x) for x in np.random.RandomState(zlib.crc32(text.encode())).standard_normal(size)]
 
 
 def openai_answer(asked: dict[str, Any]) -> dict[str, Any]:
@@ -300,6 +301,15 @@ def test_the_size_is_asked_once_and_stands_in_the_name() -> None:
             assert info.name == f"{server.url}#Some/model_name,width={SIZE}" and info.dim == SIZE
         assert [asked["path"] for asked in server.asked] == ["/v1/embeddings"]
     assert models.info(info.name) == info  # nobody is asked
+
+
+def test_what_a_server_cut_is_truncated() -> None:
+    def answer(asked: dict[str, Any]) -> dict[str, Any]:
+        found = openai_answer(asked)
+        return found | {"data": [entry | {"truncated": entry["index"] == 1} for entry in found["data"]]}
+
+    with answering(answer) as server, Embedder(f"{server.url}#m,width={SIZE}") as embedder:
+        assert [e.truncated for e in embedder.embed_detailed(["a", "b", "c"])] == [False, True, False]
 
 
 def test_a_size_that_is_asked_for_is_sent() -> None:

@@ -173,8 +173,11 @@ class Backend:
     def _embed_call(self, items: Sequence[Features]) -> Array:
         asked = _body(self._address, [item.payload.pieces for item in items])
         body = _post(self._client, self._address, asked)
-        found = answers.rows(_vectors(body, self._address), len(items), self.info.dim, self._address.url)
+        entries = _entries(body, self._address)
+        found = answers.rows([e.get("embedding") for e in entries], len(items), self.info.dim, self._address.url)
         answers.share_usage(items, _prompt_tokens(body))
+        for item, entry in zip(items, entries, strict=True):
+            item.payload.truncated = entry.get("truncated") is True  # `onesense serve` says so
         return found
 
 
@@ -209,7 +212,7 @@ def _ask_width(address: Address) -> int:
                 body = _post(client, address, _body(address, [(Piece("text", 1, text="a"),)]))
             finally:
                 client.close()
-            vectors = _vectors(body, address)
+            vectors = [entry.get("embedding") for entry in _entries(body, address)]
             width = len(vectors[0]) if vectors and isinstance(vectors[0], list) else 0
             _widths[key] = answers.rows(vectors, 1, width, address.url).shape[1]
         return _widths[key]
@@ -295,8 +298,8 @@ def _message(text: str) -> str:
     return str(inner)
 
 
-def _vectors(body: Mapping[str, Any], address: Address) -> list[Any]:
-    """The vectors of an answer in the order of the inputs, whatever order they came in.
+def _entries(body: Mapping[str, Any], address: Address) -> list[Mapping[str, Any]]:
+    """The vectors of an answer, each in its object, in the order of the inputs, whatever order they came in.
 
     Raises:
         Unavailable: it is no answer with vectors.
@@ -308,7 +311,7 @@ def _vectors(body: Mapping[str, Any], address: Address) -> list[Any]:
     places = [entry.get("index", place) for place, entry in enumerate(entries)]
     if sorted(map(str, places)) != sorted(map(str, range(len(entries)))):
         raise BackendError(f"{address.url} answered vectors number {places}, where one an input was due")
-    return [entry.get("embedding") for _, entry in sorted(zip(places, entries, strict=True), key=lambda e: int(e[0]))]
+    return [entry for _, entry in sorted(zip(places, entries, strict=True), key=lambda e: int(e[0]))]
 
 
 def _prompt_tokens(body: Mapping[str, Any]) -> int:

@@ -59,7 +59,7 @@ def rows(vectors: Sequence[Any], n: int, width: int, service: str) -> Array:
     if wrong := {len(row) for row in found} - {width}:
         raise FingerprintMismatch(
             f"{service} answered a vector of {min(wrong)} numbers where {width} were due: another model answers there "
-            "now, and its vectors cannot be compared with the former ones; embed again with it, or bring the old back"
+            "now, or it does not know the size that was asked for; such vectors cannot be compared with those of before"
         )
     return np.stack(found)
 
