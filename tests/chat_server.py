@@ -54,6 +54,9 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._stream(["Read [1]."])
 
+    def _hears_audio(self, body: dict[str, Any]) -> None:
+        self._stream(["A tone [1]." if "input_audio" in kinds(body) else "Nothing to hear [1]."])
+
     def _unknowing(self, body: dict[str, Any]) -> None:
         self._stream(["NOT_IN", "_LIBRARY"])
 
