@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import zlib
 from collections.abc import Callable, Iterator
+from email.utils import formatdate
 from typing import Any
 
 import numpy as np
@@ -144,6 +145,38 @@ def test_googles_retry_delay_is_kept(monkeypatch: pytest.MonkeyPatch, pauses: li
         with Kind("gemini", monkeypatch).embedder(server) as embedder:
             embedder.embed("a")
     assert pauses == [29.5]
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"), [("", None), ("7", 7.0), ("-1", 0.0), ("soon", None), ("Thu, 01 Jan 1970 00:00:00 GMT", 0.0)]
+)
+def test_retry_after_is_a_number_or_a_date(said: str, expected: float | None) -> None:
+    assert calls.retry_after_s({"retry-after": said}) == expected
+
+
+def test_retry_after_may_be_a_date_to_come() -> None:
+    assert 0 < (calls.retry_after_s({"retry-after": formatdate(time.time() + 30, usegmt=True)}) or 0) <= 30
+
+
+@pytest.mark.parametrize("details", [None, [], {}, {"error": None}, {"error": {"details": [{"retryDelay": "soon"}]}}])
+def test_a_delay_that_google_does_not_tell(details: Any) -> None:
+    assert calls.google_delay_s(details) is None
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"error": {"message": "the reason"}},  # OpenAI, vLLM
+        {"error": "the reason"},  # Ollama
+        {"message": "the reason", "type": "Validation"},
+        {"error": "the reason", "error_type": "validation"},  # TEI
+        {"detail": "the reason"},
+        "the reason",
+    ],
+)
+def test_the_reason_is_read_wherever_a_server_puts_it(body: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    error = refused(Kind("http", monkeypatch), Reply(body, 422))
+    assert isinstance(error, errors.InvalidInput) and str(error).endswith("says: the reason")
 
 
 def test_pauses_grow_and_end(kind: Kind, pauses: list[float]) -> None:
