@@ -66,6 +66,7 @@ def test_filters_are_obeyed(place: Path) -> None:
     ("options", "word"),
     [
         (("--llm", "gpt"), "names no language model"),
+        (("--llm", "openai:gpt-5"), "OPENAI_API_KEY"),
         (("--agent",), "needs a language model"),
         (("--modality", "smell"), "unknown modality"),
         (("--in", "/nowhere.json"), "onesense index"),

@@ -157,6 +157,14 @@ def test_a_file_that_became_a_link_is_not_followed(tmp_path: Path) -> None:
     assert "leads out of" in answer.content[0].text
 
 
+def test_a_file_that_is_gone_is_told(tmp_path: Path) -> None:
+    asked_library.build(tmp_path / "files", tmp_path / "test.json")
+    (tmp_path / "files" / "photo.png").unlink()
+    answer = anyio.run(open_photo, over_stdio(tmp_path))
+    assert answer.is_error
+    assert "was moved" in answer.content[0].text
+
+
 def test_wrong_set_ups_are_told(tmp_path: Path) -> None:
     from typer.testing import CliRunner
 

@@ -10,6 +10,7 @@ from pydantic_ai.messages import ModelMessage, ModelResponse, TextPart, ToolCall
 from pydantic_ai.models.function import AgentInfo, FunctionModel
 
 from onesense.errors import InvalidInput
+from onesense.rag import llm
 from onesense.rag.agent import MAX_STEPS, AgentConversation
 from onesense.rag.library import Library
 
@@ -94,6 +95,32 @@ def test_an_agent_that_never_ends_is_stopped(library: Library) -> None:
     assert len(seen) <= MAX_STEPS
     assert answer.is_partial and "more steps" in answer.notes[0]
     assert "4200 euros" in answer.text
+
+
+def test_a_search_is_narrowed_as_the_agent_says(library: Library) -> None:
+    prefix = {"path": {"prefix": str(Path(library.collection("test").files()[0].path).parent / "b")}}
+    model, seen = calling(
+        ("search", {"query": "anything", "where": prefix}),
+        ("search", {"query": "anything", "kinds": ["pdf"], "collection": "test"}),
+        ("search", {"query": "anything", "where": {"path": {"smells": 1}}}),
+    )
+    AgentConversation(library, llm=model).ask("What is there?")
+    assert {Path(r["place"].split()[0]).name for r in seen[0]["results"]} == {"budget.md", "bread.txt"}
+    assert {r["kind"] for r in seen[1]["results"]} == {"pdf"}
+    assert set(seen[2]) == {"error"}
+
+
+@pytest.mark.parametrize(
+    ("name", "word"), [("locked", "refused the key"), ("slow", "in time"), ("nobody", "no such model")]
+)
+def test_an_agent_s_model_that_fails_is_told_and_the_passages_stand_in(
+    library: Library, chat: tuple[str, list], name: str, word: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ONESENSE_LLM_KEY", "wrong-key")
+    monkeypatch.setattr(llm, "FIRST_S", 0.5)
+    answer = AgentConversation(library, llm=f"{chat[0]}#{name}").ask("What is the budget for the garden shed?")
+    assert answer.is_partial and "4200 euros" in answer.text and answer.citations
+    assert word in answer.notes[0]
 
 
 def test_an_agent_needs_a_model(library: Library) -> None:

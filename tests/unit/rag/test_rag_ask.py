@@ -245,6 +245,23 @@ def test_wrong_settings_are_told_before_anything_is_done(
         Conversation(library, llm=setting)
 
 
+@pytest.mark.parametrize(
+    ("setting", "key", "name", "kinds"),
+    [
+        ("openai:gpt-5-mini", "OPENAI_API_KEY", "openai:gpt-5-mini", {"image"}),
+        ("anthropic:claude-sonnet-4-5", "ANTHROPIC_API_KEY", "anthropic:claude-sonnet-4-5", {"image"}),
+        ("gemini:gemini-2.5-flash", "GEMINI_API_KEY", "google:gemini-2.5-flash", {"image", "audio", "video"}),
+    ],
+)
+def test_one_setting_chooses_the_provider(
+    library: Library, setting: str, key: str, name: str, kinds: set[str], monkeypatch
+) -> None:
+    monkeypatch.setenv(key, "a-key-of-nobody")
+    talk = Conversation(library, llm=setting)
+    assert talk.llm == name
+    assert llm.takes(talk.model) == kinds
+
+
 def test_one_setting_in_the_environment(library: Library, chat, monkeypatch) -> None:
     monkeypatch.setenv("ONESENSE_LLM", f"{chat[0]}#cites")
     assert Conversation(library).llm == "openai:cites"
