@@ -33,7 +33,6 @@ def check(text: str, metadata: dict) -> None:
 
 
 def test_langchain(collection: Collection, embedder: Embedder) -> None:
-    pytest.importorskip("langchain_core")
     from langchain_core.runnables import RunnableLambda
     from langchain_core.vectorstores import InMemoryVectorStore
 
@@ -48,7 +47,6 @@ def test_langchain(collection: Collection, embedder: Embedder) -> None:
 
 
 def test_llamaindex(collection: Collection, embedder: Embedder) -> None:
-    pytest.importorskip("llama_index.core")
     from llama_index.core import VectorStoreIndex
     from llama_index.core.schema import TextNode
 
@@ -62,7 +60,6 @@ def test_llamaindex(collection: Collection, embedder: Embedder) -> None:
 
 
 def test_haystack(collection: Collection, embedder: Embedder) -> None:
-    pytest.importorskip("haystack")
     from haystack import Pipeline
 
     from onesense.rag.doors.haystack import OnesenseRetriever, OnesenseTextEmbedder
