@@ -85,6 +85,10 @@ train-sources: $(STAMP)train ## Fetch and check the networks that the bundled mo
 test-train: $(STAMP)dev $(STAMP)train $(STAMP)eval ## Run the tests of the training code (needs train-sources)
 	$(BIN)/python -m pytest -q -m '' tests/train
 
+.PHONY: test-torch
+test-torch: $(STAMP)dev $(STAMP)torch ## Run the backends of open checkpoints on small ones with random weights
+	$(BIN)/python -m pytest -q tests/torch
+
 .PHONY: test-clients
 test-clients: $(STAMP)dev ## Run every client of the APIs we answer, fresh from its registry, against a started server
 	$(BIN)/python tests/http/clients/run.py

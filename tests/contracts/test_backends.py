@@ -41,8 +41,9 @@ FAMILIES: dict[str, Callable[[str], str]] = {
     "http": lambda url: f"{url}/v1#tiny,media=image+audio+video+pdf,max_tokens=512",
 }
 """Of a plug-in that opens many models: the name of one, given the address of a server that answers as `tiny`."""
-OPTIONAL_EXTRAS = {"https"}
-"""Backends that an extra or a remote service must be there for: `https` is `http` with a certificate."""
+OPTIONAL_EXTRAS = {"https", "embeddinggemma", "lco_omni", "qwen_vl", "sentence_transformers", "wemm"}
+"""Backends that an extra or a remote service must be there for: `https` is `http` with a certificate; the others are
+open checkpoints, which tests/torch puts through this file."""
 
 
 @dataclass

@@ -43,7 +43,8 @@ def cache_key(content: Content, task: Task | None, info: ModelInfo) -> str:
     """Digest of everything that decides the vector of a content.
 
     That is the model's fingerprint, the task, and of each part in order: kind, bytes, declared MIME type, window,
-    frame rate, pages and whether its sound counts; the title and the instruction. A file counts by its bytes, not by its path.
+    frame rate, pages and whether its sound counts; the title and the instruction. A file counts by its bytes, not by
+    its path.
 
     Args:
         content: as the model will read it, prompts applied.
