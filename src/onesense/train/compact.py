@@ -12,11 +12,16 @@ SMALL = 4096  # values; smaller arrays stay float16 or float32
 def compact(weights: dict[str, Array]) -> dict[str, Array]:
     """Stored form of float32 weights: int8 with a scale per output channel, float16 where that saves little.
 
+    Integers, of a graph that computes in 8 bits, are stored as they are.
+
     The channel is the first axis of a convolution and of what torch calls a weight, the last one of a traced, turned
     matrix; the axis that loses less is taken.
     """
     out: dict[str, Array] = {}
     for name, value in weights.items():
+        if value.dtype.kind in "iu":
+            out[name] = value
+            continue
         if value.ndim < 2 or value.size <= SMALL:
             out[name] = value.astype(np.float32)
             continue

@@ -112,8 +112,8 @@ def _layer(w: _Writer, weights: dict[str, Array], i: int, x: str) -> str:
     return skip_norm(matmul(f"{at}gelu", "down", f"{at}down0"), x, "norm2", "down", f"{at}x2")
 
 
-def _external(name: str, shape: tuple[int, ...]) -> Any:
-    tensor = TensorProto(name=name, data_type=TensorProto.FLOAT, dims=shape, data_location=TensorProto.EXTERNAL)
+def _external(name: str, shape: tuple[int, ...], kind: int = TensorProto.FLOAT) -> Any:
+    tensor = TensorProto(name=name, data_type=kind, dims=shape, data_location=TensorProto.EXTERNAL)
     tensor.external_data.add(key="location", value="weights")
     return tensor
 
@@ -153,12 +153,25 @@ def traced(
         opset_version=OPSET, dynamo=False, do_constant_folding=True,
     )  # fmt: skip
     model = onnx.load(str(file))
+    weights = detach(model)
+    model.producer_version = ""  # the same model gives the same file, whichever torch wrote it
+    file.write_bytes(model.SerializeToString())
+    return weights
+
+
+_DETACHED = (np.float32, np.int8, np.int32)
+
+
+def detach(model: onnx.ModelProto) -> dict[str, Array]:
+    """Take a model's larger weights out of it.
+
+    Returns:
+        The initialisers that became external, by name: float32, or int8 and int32 where the model computes in 8 bits.
+    """
     weights: dict[str, Array] = {}
     for tensor in model.graph.initializer:
         value = numpy_helper.to_array(tensor)
-        if value.size > SMALL and value.dtype == np.float32:
+        if value.size > SMALL and value.dtype in _DETACHED:
             weights[tensor.name] = value.copy()
-            tensor.CopyFrom(_external(tensor.name, value.shape))
-    model.producer_version = ""  # the same model gives the same file, whichever torch wrote it
-    file.write_bytes(model.SerializeToString())
+            tensor.CopyFrom(_external(tensor.name, value.shape, tensor.data_type))
     return weights

@@ -93,7 +93,7 @@ def pictures(folder: Path) -> dict[str, list[Picture]]:
             records = [json.loads(r) for r in z["records"]]
             keys = z["keys"].tolist()
         rows = zip(keys, features, records, strict=True)
-        out[pack] = [Picture(f, r) for key, f, r in rows if _is_train_picture(str(key), r)]
+        out[pack] = [Picture(f, r) for key, f, r in rows if is_train_picture(str(key), r)]
     return out
 
 
@@ -120,7 +120,7 @@ def quantized(file: Path) -> dict[str, Array]:
         keep = [
             i
             for i, (k, r) in enumerate(zip(z["keys"], records, strict=True))
-            if _is_train_picture(str(k), json.loads(r))
+            if is_train_picture(str(k), json.loads(r))
         ]
         out = {"keys": z["keys"][keep], "records": np.array([records[i] for i in keep])}
         for name in ("pooled", "grid"):
@@ -131,7 +131,8 @@ def quantized(file: Path) -> dict[str, Array]:
     return out
 
 
-def _is_train_picture(key: str, record: dict[str, Any]) -> bool:
+def is_train_picture(key: str, record: Mapping[str, Any]) -> bool:
+    """Whether a picture of a pack may be trained on: no test picture, no development caption or story."""
     if record["split"] != "train" and record["source"] != "grocery":
         return False
     return not is_dev_story(record["story"]) if "story" in record else not is_dev_caption(key)

@@ -2,7 +2,8 @@
 
 A graph file holds structure only; its weights lie beside it in a compact form (4-bit blocks with a low-rank branch,
 int8 rows, fp16) and are widened to float32 when the session is made. Small on disk, exact and fast in use: with
-float32 arithmetic none of the neighbours changes, and it is as quick as 4-bit kernels on a CPU (bench/RESULTS.md).
+float32 arithmetic none of the neighbours changes, and it is as quick as 4-bit kernels on a CPU (bench/RESULTS.md). The
+eye's convolutions are the exception: its network is made for 8 bits, so they stay integers.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import numpy as np
 
 from ....errors import CorruptData
 from ....types import Array
+from . import eightbit
 
 
 class Graph:
@@ -26,7 +28,7 @@ class Graph:
 
         Args:
             file: the graph; every initialiser that it marks as external must be in `weights`, and no other.
-            weights: float32 arrays by initialiser name.
+            weights: arrays by initialiser name: float32, integers for what the graph computes in 8 bits.
             threads: intra-op threads, 0 for one a core that this process may use.
 
         Raises:
@@ -38,7 +40,9 @@ class Graph:
         options.log_severity_level = 3
         options.intra_op_num_threads = threads or cores()
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # waiting threads leave the core
-        self._kept = {k: np.ascontiguousarray(v, np.float32) for k, v in weights.items()}
+        if any(w.dtype.kind == "i" for w in weights.values()) and not eightbit.is_exact():
+            options.add_session_config_entry("session.x64quantprecision", "1")  # slower products in their place
+        self._kept = {k: np.ascontiguousarray(v, _dtype(v)) for k, v in weights.items()}
         values = [ort.OrtValue.ortvalue_from_numpy(v) for v in self._kept.values()]
         options.add_external_initializers(list(self._kept), values)
         try:
@@ -50,6 +54,10 @@ class Graph:
         """All outputs for these named inputs."""
         outputs: list[Any] = self._session.run(None, inputs)
         return outputs
+
+
+def _dtype(weight: Array) -> Any:
+    return weight.dtype if weight.dtype.kind == "i" else np.float32
 
 
 def cores() -> int:
