@@ -436,6 +436,15 @@ class Backend(Protocol):
 
 
 @runtime_checkable
+class Prompted(Protocol):
+    """A backend that puts a content into words of its own, a chat template for instance."""
+
+    def prompt(self, content: Content) -> str:
+        """Exactly what is tokenised for a content, media as placeholders."""
+        ...
+
+
+@runtime_checkable
 class Explaining(Protocol):
     """A backend that can say which places of a picture speak for a vector."""
 

@@ -7,7 +7,6 @@ import platform
 import sys
 from dataclasses import asdict, dataclass
 from importlib import metadata
-from typing import Any
 
 import typer
 
@@ -17,7 +16,8 @@ from .verb import DEFAULT_MODEL, ExitCode, Json, print_json
 
 _PACKAGES = ("numpy", "onnxruntime", "tokenizers", "pillow", "pillow-heif", "av", "pypdfium2", "simsimd", "lancedb")
 _EXTRAS = {
-    "openvino": "openvino", "ocr": "rapidocr", "transcribe": "faster-whisper", "demo": "scikit-image", "train": "torch",
+    "openvino": "openvino", "ocr": "rapidocr", "transcribe": "faster-whisper", "demo": "scikit-image",
+    "torch": "sentence-transformers", "train": "torch",
 }  # fmt: skip
 _THREAD_SETTINGS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -35,7 +35,7 @@ class Check:
 
 def command(as_json: Json = False) -> None:
     """Check Python, packages, processor, plug-ins and the bundled model's files; exit 1 when something is broken."""
-    checks = [_python(), _processor(), *_packages(), *_extras(), *_plugins(), _bundled_model()]
+    checks = [_python(), _processor(), *_packages(), *_extras(), *_plugins(), *_bundled_model(), *_downloaded_models()]
     if as_json:
         print_json({"checks": [asdict(check) for check in checks], "is_fine": all(c.is_fine for c in checks)})
     else:
@@ -90,26 +90,32 @@ def _plugins() -> list[Check]:
     ]
 
 
-def _bundled_model() -> Check:
-    """Send a word, a picture and a sound through the bundled model: every file is checked by sha256 as it is read."""
-    from onesense import Embedder
+def _bundled_model() -> list[Check]:
+    """Every file of the bundled model is checked by its sha256 as it is read, every vector of its probes compared."""
+    from onesense.engine import conformance
 
     try:
-        with Embedder(DEFAULT_MODEL) as embedder:
-            probes = {name: probe for name, probe in _probes().items() if name in embedder.info.modalities}
-            embedder.embed(list(probes.values()))
-            state = f"revision {embedder.info.revision}, {embedder.info.dim} dimensions, {', '.join(probes)} embedded"
-            return Check(f"model {DEFAULT_MODEL}", state)
+        found = [*conformance.check(DEFAULT_MODEL)]
     except OnesenseError as error:
-        return Check(f"model {DEFAULT_MODEL}", f"{error} [{error.code}]", is_fine=False)
+        return [Check(f"model {DEFAULT_MODEL}", f"{error} [{error.code}]", is_fine=False)]
+    return [Check(f"model {DEFAULT_MODEL}: {finding.name}", finding.found, finding.is_fine) for finding in found]
 
 
-def _probes() -> dict[str, Any]:
-    """A small input for each sense."""
-    import numpy as np
+def _downloaded_models() -> list[Check]:
+    """Are the files of downloaded models there? `onesense models verify` reads them and compares vectors."""
+    from onesense.engine import shelf
 
-    from onesense.types import SAMPLE_RATE_HZ, Audio, Image
+    return [_downloaded(name) for name in shelf.names()]
 
-    ramp = np.linspace(0, 255, 64 * 64 * 3).astype(np.uint8).reshape(64, 64, 3)
-    tone = np.sin(np.arange(SAMPLE_RATE_HZ) * 0.2).astype(np.float32)
-    return {"text": "hello", "image": Image(ramp), "audio": Audio(tone)}
+
+def _downloaded(name: str) -> Check:
+    from onesense.engine import shelf
+
+    try:
+        manifest = shelf.read_manifest(name)
+    except OnesenseError as error:
+        return Check(f"model {name}", f"{error} [{error.code}]", is_fine=False)
+    there = shelf.folder(name)
+    gone = [path for path in manifest.files if not (there / path).is_file()]
+    state = f"{', '.join(gone)} missing: onesense models pull {name}" if gone else f"revision {manifest.revision}"
+    return Check(f"model {name}", state, not gone)

@@ -12,6 +12,7 @@ import typer
 from onesense import __version__
 
 from . import (
+    adapt,
     analyse,
     ask,
     demo,
@@ -67,10 +68,11 @@ for _name in ("collections", "verify", "repair", "compact", "export", "reembed")
 app.command("import", cls=Verb)(keeping.load)
 app.command("serve", cls=Verb)(serve.command)
 app.command("mcp", cls=Verb)(mcp.command)
-app.command("models", cls=Verb)(models.command)
+app.add_typer(models.app, name="models")
 app.command("explain", cls=Verb)(explain.command)
 app.command("eval", cls=Verb)(eval.command)
 app.command("train", cls=Verb)(train.command)
+app.command("adapt", cls=Verb)(adapt.command)
 app.command("demo", cls=Verb)(demo.command)
 app.command("plugins", cls=Verb)(plugins.command)
 app.command("doctor", cls=Verb)(doctor.command)

@@ -155,8 +155,8 @@ def test_doctor_loads_the_model_and_fails_when_something_is_broken(monkeypatch: 
 
     monkeypatch.setattr(doctor, "DEFAULT_MODEL", "tiny")
     checks = {c["name"]: c for c in as_json(run("doctor", "--json"))["checks"]}
-    assert checks["model tiny"]["is_fine"]
-    assert checks["model tiny"]["state"] == "revision seed-0, 3072 dimensions, text, image, audio embedded"
+    assert checks["model tiny: finite"]["state"] == "8 vectors of 3072"
+    assert checks["model tiny: vectors on record"]["is_fine"]
     assert checks["package numpy"]["state"] == np.__version__
     monkeypatch.setattr(doctor, "DEFAULT_MODEL", "lost")
     bad = run("doctor")
