@@ -85,9 +85,12 @@ train-sources: $(STAMP)train ## Fetch and check the networks that the bundled mo
 test-train: $(STAMP)dev $(STAMP)train $(STAMP)eval ## Run the tests of the training code (needs train-sources)
 	$(BIN)/python -m pytest -q -m '' tests/train
 
+TORCH ?= torch torchvision
 .PHONY: test-torch
-test-torch: $(STAMP)dev $(STAMP)torch ## Run the backends of open checkpoints on small ones with random weights
-	$(BIN)/python -m pytest -q tests/torch
+test-torch: ## Run the open checkpoints' architectures, small and random, in an environment of their own (TORCH=... pins)
+	$(PYTHON) -m venv .venv-torch
+	.venv-torch/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[torch]' $(TORCH) pytest hypothesis
+	.venv-torch/bin/python -m pytest -q tests/torch
 
 .PHONY: test-clients
 test-clients: $(STAMP)dev ## Run every client of the APIs we answer, fresh from its registry, against a started server

@@ -56,9 +56,7 @@ def test_a_wrong_record_is_told(text: str, fault: str, tmp_path: Path, monkeypat
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_model_that_is_not_here_says_how_to_get(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_model_that_is_not_here_says_how_to_get(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ONESENSE_MODELS", str(tmp_path))
     with pytest.raises(NotFound, match=f"onesense models pull {name}"):
         models.info(name)
