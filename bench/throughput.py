@@ -20,6 +20,8 @@ from typing import Any
 import numpy as np
 from _results import record, spread
 
+from onesense.evals.metrics import neighbours_kept
+
 Embed = Callable[[Sequence[Any]], np.ndarray]
 TOP = 10
 NTREX_VARIANTS = ("deu", "rus", "arb", "hin", "tha", "zho-CN", "swa", "spa", "jpn", "tam")
@@ -46,8 +48,9 @@ def _options() -> argparse.Namespace:
 
 
 def text(options: argparse.Namespace) -> None:
-    import torch
     from _st_reference import sentence_transformer, shared_space
+
+    import torch
 
     torch.set_num_threads(options.cores)
     rival, ours = sentence_transformer(), _embedder(options.model)
@@ -57,7 +60,7 @@ def text(options: argparse.Namespace) -> None:
         "sentence-transformers": lambda items: rival.encode(list(items), batch_size=32, show_progress_bar=False),
     }
     rates, vectors = _race(sides, texts, options.rounds)
-    kept = overlap(shared_space(vectors["sentence-transformers"]), ours.embed(texts, dim=384))
+    kept = neighbours_kept(shared_space(vectors["sentence-transformers"]), ours.embed(texts, dim=384), TOP)
     ratio = _ratio(rates, options.model, "sentence-transformers")
     lengths = sorted(map(len, texts))
     measured = {
@@ -130,18 +133,6 @@ def mixed_texts(data: Path, n: int) -> list[str]:
     return list(dict.fromkeys(pick(short, n // 3) + pick(news, n - n // 3 - n // 6) + long))
 
 
-def overlap(reference: np.ndarray, ours: np.ndarray) -> float:
-    """Share of the reference's nearest neighbours of each text that are also ours."""
-
-    def nearest(vectors: np.ndarray) -> np.ndarray:
-        scores = vectors @ vectors.T
-        np.fill_diagonal(scores, -np.inf)
-        return np.argsort(-scores, axis=1)[:, :TOP]
-
-    pairs = zip(nearest(reference), nearest(ours), strict=True)
-    return float(np.mean([len(np.intersect1d(a, b)) / TOP for a, b in pairs]))
-
-
 def vit_b32() -> Any:
     """The picture tower of CLIP ViT-B/32 with random weights: 12 layers of width 768 over 7 x 7 patches and a class."""
     import torch
@@ -168,8 +159,9 @@ def vit_b32() -> Any:
 
 def encode_pictures(tower: Any, files: Sequence[bytes], batch: int = 16) -> np.ndarray:
     """Decode, scale to 224 x 224 and embed; the decoder may shrink while it reads, as ours does."""
-    import torch
     from PIL import Image
+
+    import torch
 
     found = []
     for start in range(0, len(files), batch):

@@ -15,6 +15,7 @@ from . import (
     adapt,
     analyse,
     ask,
+    bench,
     demo,
     doctor,
     embed,
@@ -73,6 +74,7 @@ app.command("explain", cls=Verb)(explain.command)
 app.command("eval", cls=Verb)(eval.command)
 app.command("train", cls=Verb)(train.command)
 app.command("adapt", cls=Verb)(adapt.command)
+app.command("bench", cls=Verb)(bench.command)
 app.command("demo", cls=Verb)(demo.command)
 app.command("plugins", cls=Verb)(plugins.command)
 app.command("doctor", cls=Verb)(doctor.command)

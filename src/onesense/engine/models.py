@@ -59,7 +59,7 @@ class _Choice:
 
 
 _loaded: dict[str, Loaded] = {}
-_loading = threading.Lock()
+_loading = threading.RLock()  # a model may stand on another, which is loaded within it
 
 
 def acquire(name: str) -> Loaded:
@@ -81,6 +81,11 @@ def acquire(name: str) -> Loaded:
         if wanted not in _loaded:
             _loaded[wanted] = Loaded(_chosen(name).open(name))
         return _loaded[wanted]
+
+
+def open_model(name: str) -> Backend:
+    """A copy of a model of one's own, to be closed by whoever opened it. Raises as `acquire` does."""
+    return _chosen(name).open(name)
 
 
 def resolve(name: str) -> Backend:

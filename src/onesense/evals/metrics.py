@@ -111,3 +111,31 @@ def mean_ranks(values: Array) -> Array:
     last = np.cumsum(counts)
     means: Array = (last - (counts - 1) / 2)[inverse]
     return means
+
+
+def neighbours_kept(reference: Array, vectors: Array, k: int = 10) -> float:
+    """Share of each row's nearest neighbours that are the same in another space.
+
+    Args:
+        reference: float32 [n, d], unit rows.
+        vectors: float32 [n, e], unit rows of the same items.
+        k: neighbours of a row; at most n - 1 are compared.
+
+    Returns:
+        0..1.
+
+    Raises:
+        InvalidInput: not the same number of rows, or fewer than two.
+    """
+    if len(reference) != len(vectors) or len(vectors) < 2:
+        raise InvalidInput(f"neighbours of {len(reference)} and {len(vectors)} rows: expected as many, two at least")
+    k = min(k, len(vectors) - 1)
+    pairs = zip(_nearest(reference, k), _nearest(vectors, k), strict=True)
+    return float(np.mean([len(np.intersect1d(a, b)) / k for a, b in pairs]))
+
+
+def _nearest(vectors: Array, k: int) -> Array:
+    scores = vectors @ vectors.T
+    np.fill_diagonal(scores, -np.inf)
+    nearest: Array = np.argsort(-scores, axis=1)[:, :k]
+    return nearest
