@@ -89,7 +89,10 @@ TORCH ?= torch torchvision
 .PHONY: test-torch
 test-torch: ## Run the open checkpoints' architectures, small and random, in an environment of their own (TORCH=... pins)
 	$(PYTHON) -m venv .venv-torch
-	.venv-torch/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[torch]' $(TORCH) pytest hypothesis
+	if command -v uv >/dev/null; then \
+	  uv pip install --quiet --python .venv-torch/bin/python --editable '.[torch]' $(TORCH) pytest hypothesis httpx; else \
+	  .venv-torch/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[torch]' $(TORCH) \
+	    pytest hypothesis httpx; fi
 	.venv-torch/bin/python -m pytest -q tests/torch
 
 .PHONY: test-clients
