@@ -20,6 +20,7 @@ _HOMES = {
     "OnesenseError": "onesense.errors",
     "Part": "onesense.types",
     "Task": "onesense.types",
+    "adapt": "onesense.train.adapt",
 }
 
 __all__ = [*_HOMES, "__version__"]
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from .types import Embedding as Embedding
     from .types import Hit as Hit
     from .types import Part as Part
+    from .train.adapt import adapt as adapt
     from .types import Task as Task
 
 

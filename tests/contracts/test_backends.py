@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,11 +35,13 @@ from onesense.types import (
 )
 from onesense.vectors import cosine
 from running_server import running
+from small_adapter import saved_adapter
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "plugins"
 FAMILIES: dict[str, Callable[[str], str]] = {
     "gemini": lambda url: "gemini:tiny",
     "http": lambda url: f"{url}/v1#tiny,media=image+audio+video+pdf,max_tokens=512",
+    "adapted": lambda url: f"adapted:{saved_adapter(Path(tempfile.mkdtemp()) / 'adapter')}",
 }
 """Of a plug-in that opens many models: the name of one, given the address of a server that answers as `tiny`."""
 OPTIONAL_EXTRAS = {"https", "embeddinggemma", "lco_omni", "qwen_vl", "sentence_transformers", "wemm"}

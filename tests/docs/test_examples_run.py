@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 ROOT = Path(__file__).parents[2]
-NAMES = ("python", "search", "ask", "formats", "models", "training")
+NAMES = ("python", "search", "ask", "formats", "models", "training", "adapt")
 PAGES = [ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in NAMES)]
 
 

@@ -16,6 +16,7 @@ from . import (
     analyse,
     ask,
     bench,
+    bridge,
     demo,
     doctor,
     embed,
@@ -66,6 +67,7 @@ app.command("ask", cls=Verb)(ask.command)
 app.command("analyse", cls=Verb)(analyse.command)
 for _name in ("collections", "verify", "repair", "compact", "export", "reembed"):
     app.command(_name, cls=Verb)(getattr(keeping, _name))
+app.command("bridge", cls=Verb)(bridge.command)
 app.command("import", cls=Verb)(keeping.load)
 app.command("serve", cls=Verb)(serve.command)
 app.command("mcp", cls=Verb)(mcp.command)

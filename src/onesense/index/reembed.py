@@ -7,12 +7,13 @@ afterwards it lies beside the new one under another name, for the user to delete
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from onesense.errors import AlreadyExists, NotFound
+from onesense.types import Payload
 
 from . import writer
 from .collection import Collection
@@ -53,7 +54,7 @@ def reembed(
     if retired.exists():
         raise AlreadyExists(f"`{retired}` is still there from an earlier switch: delete it first")
     with Collection.open(path, create=False) as old:
-        items, lost = _items(old)
+        items, lost = embeddable(old.rows())
     with Collection.open(beside, model=model, dim=dim) as new:
         report = new.add(items, progress=progress)
     if (lost or report.failed) and not accept_losses:
@@ -77,10 +78,10 @@ def _named(path: Path, word: str) -> Path:
     return path.with_name(f"{path.stem}.{word}{path.suffix}")
 
 
-def _items(old: Collection) -> tuple[list[Any], list[Failure]]:
-    """What can be embedded again, and what cannot."""
+def embeddable(stored: Iterable[tuple[str, Payload]]) -> tuple[list[Any], list[Failure]]:
+    """What of a collection's rows can be embedded again, as `Collection.add` takes it, and what cannot."""
     found: dict[str, list[Mapping[str, Any]]] = {}
-    for _, payload in old.rows():
+    for _, payload in stored:
         found.setdefault(str(payload.get("path")), []).append(payload)
     items: list[Any] = []
     lost: list[Failure] = []

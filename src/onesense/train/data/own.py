@@ -116,11 +116,16 @@ def _row(value: Any, folder: Path, where: str) -> Row:
     negatives = value.get("negatives", [])
     if not isinstance(negatives, list):
         raise InvalidInput("`negatives` is a list")
-    sides = [_side(v, folder) for v in (value["query"], value["document"], *negatives)]
+    sides = [side(v, folder) for v in (value["query"], value["document"], *negatives)]
     return Row(sides[0], sides[1], tuple(sides[2:]), where)
 
 
-def _side(value: Any, folder: Path) -> Side:
+def side(value: Any, folder: Path) -> Side:
+    """One side of a row: a text, `{"text": ...}`, `{"file": ...}` (relative to `folder`), or a list of these.
+
+    Raises:
+        InvalidInput: it is none of these, or empty.
+    """
     found = [_part(v, folder) for v in (value if isinstance(value, list) else [value])]
     if not found:
         raise InvalidInput("a side is empty")
@@ -168,10 +173,10 @@ def _sample(files: dict[str, bytes], name: str, where: str) -> Iterator[Row]:
     if heard:
         document = Side(tuple(heard), tuple(f"{name}.{e}" for e in sorted(files) if e in MEDIA))
     else:
-        document = _side(meta.get("document", text), Path())
+        document = side(meta.get("document", text), Path())
     if not captions:
         raise InvalidInput(f"no text to find it by: the JSON needs one of {', '.join(CAPTIONS)}")
-    negatives = tuple(_side(v, Path()) for v in meta.get("negatives", []))
+    negatives = tuple(side(v, Path()) for v in meta.get("negatives", []))
     for caption in captions:
         yield Row(Side((Part.text(caption),), ("",)), document, negatives, where)
 
