@@ -158,13 +158,18 @@ def chroma(rows: Array, folder: Path) -> dict[str, Answer]:
 def sqlite_vec(rows: Array, file: Path) -> dict[str, Answer]:
     """sqlite-vec's vec0 table, which compares all rows."""
     try:
-        import sqlite3
-
         import sqlite_vec as extension
     except ImportError:
         print("sqlite-vec is not installed: left out")
         return {}
+    try:
+        import pysqlite3 as sqlite3  # where Python's own was built without extensions
+    except ImportError:
+        import sqlite3
     database = sqlite3.connect(file)
+    if not hasattr(database, "enable_load_extension"):
+        print("this Python's sqlite3 loads no extensions, install pysqlite3-binary: sqlite-vec is left out")
+        return {}
     database.enable_load_extension(True)
     extension.load(database)
     width = rows.shape[1]
