@@ -16,7 +16,7 @@ import pytest
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright: uv pip install playwright")
 
-from studio_page import EVIL  # noqa: E402
+from studio_page import EVIL, SCREENSHOTS  # noqa: E402
 
 from running_server import running  # noqa: E402
 
@@ -29,11 +29,13 @@ _WAIT_MS = 60_000  # for a machine that trains beside us
 
 @pytest.fixture(scope="session")
 def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The demo library, one file whose name is a trap, and one that is broken."""
+    """The demo library, one file whose name is a trap, and one that is broken; no traps on pictures for people."""
     from onesense.cli import demo_library
 
     folder = tmp_path_factory.mktemp("demo")
     demo_library.build(folder)
+    if SCREENSHOTS:
+        return folder
     notes = folder / "library" / "notes"
     (notes / EVIL).write_text("A note about a zeppelin over the lake, with a name that is a trap.", encoding="utf-8")
     (folder / "library" / "photos" / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 this is no photograph")

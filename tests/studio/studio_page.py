@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
+import subprocess
+import sys
 from typing import Any
 
 import httpx
+import pytest
 
 EVIL = "<img src=x onerror=window.evil=1>.txt"
 """A file name that is a trap for who writes names as HTML."""
+SCREENSHOTS = os.environ.get("STUDIO_SCREENSHOTS")
+"""Folder for pictures of the Studio, see test_studio_screens.py."""
 
 
 def api(method: str, address: str, **wanted: Any) -> Any:
@@ -43,3 +50,14 @@ def question(page: Any, words: str) -> Any:
 def names(page: Any) -> list[str]:
     """File names of the hits, in order."""
     return [re.sub(r"\s+", " ", text).strip() for text in page.locator(".tile-name").all_inner_texts()]
+
+
+def run_code(language: str, code: str) -> str:
+    """Run what "Get code" gave, as who copies it would; what it prints."""
+    node = ["node", "--input-type=module", "-e", code]
+    command = {"Python": [sys.executable, "-c", code], "JavaScript": node, "curl": ["sh", "-c", code]}[language]
+    if shutil.which(command[0]) is None:
+        pytest.skip(f"needs {command[0]}")
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout

@@ -83,7 +83,7 @@ def test_a_second_tab_sees_the_job_and_may_stop_it(opened: Open, many: Path) -> 
     page.click(".add-path [type=submit]")
     page.wait_for_selector(".job")
     late = opened("#/library?c=Two+tabs")  # and one that comes while it runs
-    late.wait_for_selector(".job:not(.over)")
+    late.wait_for_selector(".job:not(.over) .job-line >> text=/of 4,000 files · .* files\\/s · .* left/")
     other.wait_for_selector(".job:not(.over)")
     late.click(".job >> text=Stop")
     for tab in (page, other, late):
@@ -152,12 +152,42 @@ def test_the_map_moves_colours_selects_and_opens(opened: Open) -> None:
         page.mouse.move(*point, steps=4)
     page.mouse.up()
     page.wait_for_selector(".space-panel >> text=selected")
+    page.wait_for_selector(".space-panel img")  # pictures stand for themselves
     page.click(".space-item >> nth=0")
     page.wait_for_selector("dialog.detail")
     page.keyboard.press("Escape")
     page.click(".space-panel >> text=Search like these")
     page.wait_for_selector(".results-line")
     assert page.locator(".chip").count() > 3
+
+
+def test_the_map_zooms_moves_and_shows_pictures(opened: Open) -> None:
+    page = opened("#/search")
+    with page.expect_response(lambda answer: "/thumbnail" in answer.url and "side=160" in answer.url):
+        page.click(".nav >> text=Space")
+    page.wait_for_selector(".legend li")
+    seen = [drawn(page)]
+    box = page.locator(".map").bounding_box()
+    middle = (box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.move(*middle)
+    page.mouse.wheel(0, -600)
+    seen.append(drawn(page))
+    page.mouse.down()
+    page.mouse.move(middle[0] + 90, middle[1] + 40, steps=3)
+    page.mouse.up()
+    seen.append(drawn(page))
+    page.focus(".map")
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("+")
+    seen.append(drawn(page))
+    assert len(set(seen)) == 4
+
+
+def drawn(page: Any) -> str:
+    """What the map looks like, once it looks like that for good."""
+    settled(page)
+    picture: str = page.evaluate("document.querySelector('.map').toDataURL()")
+    return picture
 
 
 def test_ten_thousand_points_keep_their_pace(opened: Open) -> None:
@@ -186,6 +216,7 @@ def test_the_playground_compares_cuts_and_gives_code(opened: Open, library: Path
     page.wait_for_selector(".matrix tbody tr >> nth=3")
     page.set_input_files("input[type=file]", str(library / "library" / "photos" / "chelsea.png"))
     page.wait_for_selector(".matrix tbody tr >> nth=4")
+    assert page.locator(".bars li").count() == 5  # the composite against each of its parts
     page.fill("input[type=range]", "0")
     page.wait_for_selector("output >> text=64")
     assert "stand where they stand" in page.locator(".play-out").inner_text()

@@ -1,4 +1,4 @@
-"""Accessibility by axe-core, every language, three widths, the keyboard."""
+"""Accessibility by axe-core, every language, both themes, the keyboard."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from studio_page import ask, question, settled
 
 Open = Callable[..., Any]
 VIEWS = ("search", "ask", "library", "space", "playground")
-WIDTHS = {"phone": 390, "tablet": 820, "wide": 1440}
 
 
 def check(page: Any, axe: str) -> None:
@@ -104,13 +103,12 @@ def test_the_theme_is_the_systems_until_one_is_chosen(opened: Open) -> None:
     assert page.get_attribute("html", "data-theme") == "dark"
 
 
-@pytest.mark.parametrize("width", WIDTHS.values(), ids=list(WIDTHS))
-@pytest.mark.parametrize("view", VIEWS)
-def test_nothing_is_wider_than_the_window(opened: Open, view: str, width: int) -> None:
-    page = opened(f"#/{view}", width=width, height=844)
-    page.wait_for_selector(f"body[data-view={view}] main > *")
-    settled(page)
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
+def test_who_wants_less_motion_gets_none(opened: Open) -> None:
+    moves = "() => getComputedStyle(document.querySelector('.query')).transitionDuration"
+    for wanted, has_motion in (("no-preference", True), ("reduce", False)):
+        page = opened(reduced_motion=wanted)
+        page.wait_for_selector(".query")
+        assert (page.evaluate(moves) != "0s") is has_motion
 
 
 def test_all_by_keyboard(opened: Open) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from studio_page import EVIL, ask, names, settled
+from studio_page import EVIL, ask, names, run_code, settled
 
 Open = Callable[..., Any]
 
@@ -185,14 +185,10 @@ def test_a_name_that_is_a_trap_is_a_name(opened: Open) -> None:
     assert page.evaluate("window.evil") is None
 
 
-def test_code_of_this_search_runs(opened: Open, url: str) -> None:
-    import subprocess
-    import sys
-
+@pytest.mark.parametrize("language", ["Python", "JavaScript", "curl"])
+def test_code_of_this_search_runs(opened: Open, language: str) -> None:
     page = opened()
     ask(page, "a cat purring")
     page.click("text=Get code")
-    code = page.locator("dialog .code").inner_text()
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "cat.wav" in done.stdout
+    page.click(f"dialog >> text={language}")
+    assert "cat.wav" in run_code(language, page.locator("dialog .code").inner_text())

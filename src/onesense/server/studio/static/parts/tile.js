@@ -3,6 +3,7 @@
 import { mediaUrl } from "../api.js";
 import { button, h, icon, marked, name, toast, whenSeen } from "../dom.js";
 import { clock, place, t } from "../i18n.js";
+import { boxes, marks } from "./marks.js";
 import { meter } from "./meter.js";
 import { isPlaying, play, stop } from "./player.js";
 import { outline, wave } from "./wave.js";
@@ -39,7 +40,7 @@ export function tile(collection, hit, open, actions = {}) {
 function face(collection, hit, box) {
   if (hit.modality === "audio") return soundFace(collection, hit);
   if (hit.modality === "text" || hit.modality === "mixed") {
-    return h("span", { class: "tile-words" }, icon(hit.modality), h("bdi", {}, marked(hit.preview, hit.words)));
+    return h("span", { class: "tile-words" }, icon(hit.modality), h("bdi", {}, marked(hit.preview.replace(/^#{1,6} /, ""), hit.words)));
   }
   return pictureFace(collection, hit, box);
 }
@@ -50,6 +51,7 @@ function pictureFace(collection, hit, box) {
   picture.addEventListener("load", () => {
     box.style.setProperty("--ratio", String(Math.min(3, Math.max(0.5, picture.naturalWidth / picture.naturalHeight))));
     picture.classList.add("seen");
+    if (hit.modality === "pdf") markWords(collection, hit, picture);
   });
   picture.addEventListener("error", () => picture.replaceWith(h("span", { class: "tile-gone" }, icon(hit.modality), t("tile.gone"))));
   picture.src = mediaUrl(collection, "thumbnail", { path: hit.path, modality: hit.modality, side: 480, page: hit.locator.page, at_s });
@@ -58,6 +60,12 @@ function pictureFace(collection, hit, box) {
       ? h("span", { class: "badge" }, icon("play"), clock(hit.locator.start_s ?? 0))
       : hit.modality === "pdf" && h("span", { class: "badge" }, icon("pdf"), hit.locator.page ?? 1);
   return [picture, badge];
+}
+
+/** Mark the words that were found on the picture of a page. */
+async function markWords(collection, hit, picture) {
+  const words = (hit.words ?? []).filter((word) => word.length > 1);
+  if (words.length) picture.after(...boxes(await marks(collection, hit, { parts: [{ text: words.join(" ") }] })));
 }
 
 function soundFace(collection, hit) {

@@ -4,6 +4,7 @@ import { call, collectionPath, mediaUrl } from "../api.js";
 import { button, fill, h, icon, marked, name, toast } from "../dom.js";
 import { bytes, clock, number, place, t } from "../i18n.js";
 import { factList } from "../parts/facts.js";
+import { boxes, marks } from "../parts/marks.js";
 import { meter } from "../parts/meter.js";
 import { isPlaying, play, stop } from "../parts/player.js";
 import { moment, spans } from "../parts/tile.js";
@@ -96,17 +97,6 @@ function side(collection, hit, context, step) {
   );
 }
 
-/** Where in the hit the query is; null where there was no query, or nothing can be said. */
-async function marks(collection, hit, { query }, signal) {
-  if (!query) return null;
-  const { parts = [], like = [] } = query;
-  try {
-    return await call("POST", collectionPath(collection, "/mark"), { id: hit.id, parts, like }, signal);
-  } catch {
-    return null;
-  }
-}
-
 const gone = (area, modality) => fill(area, h("div", { class: "empty" }, icon(modality), h("p", {}, t("tile.gone"))));
 
 // --- picture ---------------------------------------------------------------------------------------------------------------
@@ -126,7 +116,7 @@ function image(area, collection, hit, context, signal) {
     toggle.setAttribute("aria-pressed", String(!heat.hidden));
   });
   area.append(toggle);
-  marks(collection, hit, context, signal).then((mark) => {
+  marks(collection, hit, context.query, signal).then((mark) => {
     if (!mark?.heat) return;
     paint(heat, mark.heat);
     frame.append(heat);
@@ -244,12 +234,7 @@ function pdf(area, collection, hit, context, signal) {
     fill(area, frame, pages);
     const here = found.get(page);
     if (here) {
-      marks(collection, here, context, signal).then((mark) => {
-        for (const [x0, y0, x1, y1] of mark?.boxes ?? []) {
-          const share = (value) => `${(value * 100).toFixed(2)}%`;
-          frame.append(h("span", { class: "box", style: { left: share(x0), top: share(y0), width: share(x1 - x0), height: share(y1 - y0) } }));
-        }
-      });
+      marks(collection, here, context.query, signal).then((mark) => frame.append(...boxes(mark)));
     }
   };
   draw();
@@ -259,7 +244,7 @@ function text(area, collection, hit, context, signal) {
   const sheet = h("div", { class: "stage-text", tabindex: "0", role: "document", "aria-label": name(hit.path) });
   fill(area, sheet);
   const reading = call("GET", collectionPath(collection, `/text?${new URLSearchParams({ path: hit.path })}`), undefined, signal);
-  Promise.all([reading, marks(collection, hit, context, signal)]).then(
+  Promise.all([reading, marks(collection, hit, context.query, signal)]).then(
     ([{ text: whole, truncated }, mark]) => {
       const { start_char = 0, end_char = whole.length } = hit.locator;
       const inner = mark?.start_char >= start_char && mark?.end_char > mark?.start_char ? [mark.start_char, mark.end_char] : null;

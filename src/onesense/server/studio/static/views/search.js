@@ -1,7 +1,7 @@
 // Search: one bar, and what it finds as a grid of everything.
 
 import { call, collectionPath } from "../api.js";
-import { address, studio } from "../app.js";
+import { address, route, studio } from "../app.js";
 import { announce, button, fill, h, icon } from "../dom.js";
 import { number, t } from "../i18n.js";
 import { codeDialog, searchCalls } from "../parts/code.js";
@@ -51,7 +51,8 @@ export async function show(main, params) {
     stop();
     const isAsked = !isEmpty(query);
     main.classList.toggle("asked", isAsked);
-    history.replaceState(null, "", address("search", { q: query.words.trim() }));
+    // Who has clicked on another view by now is on the way there, and not to be called back.
+    if (route().view === "search") history.replaceState(null, "", address("search", { q: query.words.trim() }));
     if (!isAsked) return start(results, actions, () => turn === turns.n);
     await page(turn, { ...body(query), ...narrowed(), k: PAGE, group: "file" }, turns.control.signal);
   }
