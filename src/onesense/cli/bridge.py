@@ -56,3 +56,5 @@ def _tell(learned: Bridge) -> None:
     print(f"against true re-embedding of {found.n_held} others, by this bridge (by the collection as it is):")
     print(f"  of the ten nearest {found.overlap:.0%} are found ({found.old_overlap:.0%})")
     print(f"  the nearest is among the ten in {found.recall:.0%} ({found.old_recall:.0%})")
+    if found.overlap <= found.old_overlap:
+        print("The bridge is no better than the old vectors: its preview says little about this model.")

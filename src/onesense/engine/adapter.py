@@ -8,6 +8,7 @@ that a folder of its name is always whole. `onesense.train.adapt` makes it, `ada
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -22,7 +23,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from onesense.errors import AlreadyExists, CorruptData, FingerprintMismatch, NotFound, PermissionDenied
+from onesense.errors import AlreadyExists, CorruptData, FingerprintMismatch, NotFound, PermissionDenied, StorageFull
 from onesense.types import Array, ModelInfo
 
 from .shelf import sha256
@@ -111,6 +112,7 @@ def save(folder: Path, adapter: Adapter, manifest: Manifest) -> Manifest:
     Raises:
         AlreadyExists: there is something at `folder`.
         PermissionDenied: it cannot be written there.
+        StorageFull: there is no room.
     """
     refuse_taken(folder)
     with _draft(folder) as draft:
@@ -196,17 +198,19 @@ def _checked(manifest: Manifest, file: Path) -> Manifest:
 @contextmanager
 def _draft(folder: Path) -> Iterator[Path]:
     """A hidden folder beside `folder` that takes its name when the block is done."""
+    draft: Path | None = None
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         draft = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.", suffix=".tmp"))
-    except OSError as cause:
-        raise PermissionDenied(f"`{folder}` cannot be written ({cause.strerror}): name another folder") from cause
-    try:
         draft.chmod(0o755)  # mkdtemp makes it private
         yield draft
         draft.rename(folder)
+    except OSError as cause:
+        kind = StorageFull if cause.errno in (errno.ENOSPC, errno.EDQUOT) else PermissionDenied
+        raise kind(f"`{folder}` cannot be written ({cause.strerror}): make room, or name another folder") from cause
     finally:
-        shutil.rmtree(draft, ignore_errors=True)
+        if draft is not None:
+            shutil.rmtree(draft, ignore_errors=True)
 
 
 def _flush(file: Path) -> None:

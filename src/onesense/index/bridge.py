@@ -1,10 +1,11 @@
 """A bridge between two models' spaces: a preview of what another model would find in a collection.
 
-    query ── new model ── y [d'] ── (y − mean') · map + mean ── x [d], compared with the vectors that are there
+    stored x [d] ── (x − mean) · map + mean' ── [d'] at unit length, compared with a query of the new model
 
-The map is linear and learned from a sample of the collection's own items, which both models embed. It is a preview: its
-hits are nearer to what re-embedding would give than to the truth, how near is measured on items of the sample that the
-map did not see, and nothing that comes over it is ever written into a collection.
+The map is linear and learned from a sample of the collection's own items, which both models embed. A search takes a
+pool by one vector in the old space, `map · query`, whose product with x is the same but for the length of the moved x,
+and ranks the pool by the true cosine. It is a preview: how near it comes to re-embedding is measured on items of the
+sample that the map did not see, and nothing that comes over it is ever written into a collection.
 
 Source: Schönemann 1966, the orthogonal Procrustes problem; Mikolov et al. 2013 (arXiv:1309.4168), maps between spaces.
 """
@@ -36,10 +37,11 @@ from .reembed import embeddable
 from .search import to_hit
 
 FORMAT = "onesense.bridge.v1"
-SAMPLE = 500  # segments; twice as many gain about a point of overlap, dev/LOG.md
+SAMPLE = 500  # segments; what more or fewer give stands in dev/LOG.md
 MIN_SAMPLE = 40  # fewer leave under eight to measure with
 NEAR = 10  # neighbours that are compared
-_HELD, _VALID = 0.2, 0.15  # of the sample's files
+POOL = 200  # candidates that are ranked by the true cosine, or ten for each hit
+_HELD, _VALID = 0.4, 0.1  # of the sample's files; a fair measurement needs many to look among
 _RIDGES = (0.003, 0.03, 0.3, 3.0)  # of the mean squared length of an item from their mean
 
 
@@ -52,11 +54,11 @@ class Quality:
     n_fit: int
     n_held: int
     overlap: float
-    """Share of the ten nearest items by the new model that are among the preview's ten nearest."""
+    """Share of the ten nearest by the new model, of the held-out segments, that are among the preview's ten."""
     recall: float
-    """Share of items whose nearest item by the new model is among the preview's ten."""
+    """Share of segments whose nearest by the new model is among the preview's ten."""
     old_overlap: float
-    """The same of the collection's own model: what a search finds today."""
+    """The same of the collection's own model: what like finds like by today."""
     old_recall: float
 
 
@@ -71,13 +73,13 @@ class Bridge:
     key: tuple[str, str, int]
     """Fingerprints of the new model's vectors and the collection's, and the size of the sample."""
     map: Array
-    """float32 [d', d]."""
+    """float32 [d, d']."""
     means: tuple[Array, Array]
-    """float32 [d'] and [d]."""
+    """float32 [d] and [d']."""
     quality: Quality
 
     def __call__(self, vectors: Array) -> Array:
-        """Float32 [n, d], unit rows: the new model's vectors [n, d'] where the collection's model might put them."""
+        """Float32 [n, d'], unit rows: stored vectors [n, d] where the new model might put them."""
         return _over(vectors, self.map, self.means)
 
 
@@ -137,8 +139,14 @@ def preview(
     ask = Ask(query, k, modality, where, rank="cosine")
     with Embedder(bridge.model) as embedder:
         asked = embedder.embed(as_query(query), bridge.dim)
+    aim = bridge.map @ asked[0]
     with _opened(path) as store:
-        return [to_hit(*row, None) for row in store.search(bridge(asked)[0], k, ask.condition())]
+        pool = store.search(truncate_normalize(aim, len(aim)), max(POOL, 10 * k), ask.condition())
+        if not pool:
+            return []
+        scores = bridge(store.vectors([id_ for id_, _, _ in pool])) @ asked[0]
+    rows = [(id_, float(score), payload) for (id_, _, payload), score in zip(pool, scores, strict=True)]
+    return [to_hit(*row, None) for row in sorted(rows, key=lambda row: (-row[1], row[0]))[:k]]
 
 
 # --- the sample ---------------------------------------------------------------------------------------------------
@@ -188,30 +196,30 @@ def _fitted(new: Array, old: Array, files: Array) -> tuple[Array, tuple[Array, A
     held, valid, fit = (np.flatnonzero(part_of[files] == part) for part in range(3))
     if min(len(held), len(valid), len(fit)) < 2:
         raise InvalidInput("nearly all segments are of one file: a bridge is learned from several")
-    means = new[fit].mean(0), old[fit].mean(0)
-    candidates = dict(_maps(new[fit] - means[0], old[fit] - means[1]))
-    near = {name: _agreement(_over(new[valid], map_, means), new, old, valid)[0] for name, map_ in candidates.items()}
-    method = max(near, key=lambda name: near[name])
-    overlap, recall = _agreement(_over(new[held], candidates[method], means), new, old, held)
-    old_overlap, old_recall = _agreement(old[held], new, old, held)
+    means = old[fit].mean(0), new[fit].mean(0)
+    candidates = dict(_maps(old[fit] - means[0], new[fit] - means[1]))
+    lost = {name: ((_over(old[valid], map_, means) - new[valid]) ** 2).sum() for name, map_ in candidates.items()}
+    method = min(lost, key=lambda name: float(lost[name]))
+    overlap, recall = _agreement(new[held], _over(old[held], candidates[method], means), new[held])
+    old_overlap, old_recall = _agreement(old[held], old[held], new[held])
     quality = Quality(method, len(fit), len(held), overlap, recall, old_overlap, old_recall)
     return candidates[method], means, quality
 
 
-def _maps(new: Array, old: Array) -> Iterator[tuple[str, Array]]:
-    """Linear maps float32 [d', d] by their names, from centred rows float32 [n, d'] to [n, d].
+def _maps(old: Array, new: Array) -> Iterator[tuple[str, Array]]:
+    """Linear maps float32 [d, d'] by their names, from centred rows float32 [n, d] to [n, d'].
 
     All are computed in the space of the n items, which is smaller than those of the vectors.
     """
-    values, directions = np.linalg.eigh(new.astype(np.float64) @ new.T)
-    seen = directions.T @ old  # [n, d]
+    values, directions = np.linalg.eigh(old.astype(np.float64) @ old.T)
+    seen = directions.T @ new  # [n, d']
     for ridge in _RIDGES:
         weights = directions @ (seen / (np.maximum(values, 0) + ridge * values.mean())[:, None])
-        yield f"ridge {ridge:g}", (new.T @ weights).astype(np.float32)
-    (q_new, r_new), (q_old, r_old) = np.linalg.qr(new.T), np.linalg.qr(old.T)
-    u, spread, v = np.linalg.svd(r_new @ r_old.T, full_matrices=False)
-    scale = spread.sum() / (new * new).sum()
-    yield "procrustes", (scale * (q_new @ u) @ (v @ q_old.T)).astype(np.float32)
+        yield f"ridge {ridge:g}", (old.T @ weights).astype(np.float32)
+    (q_old, r_old), (q_new, r_new) = np.linalg.qr(old.T), np.linalg.qr(new.T)
+    u, spread, v = np.linalg.svd(r_old @ r_new.T, full_matrices=False)
+    scale = spread.sum() / (old * old).sum()
+    yield "procrustes", (scale * (q_old @ u) @ (v @ q_new.T)).astype(np.float32)
 
 
 def _over(vectors: Array, map_: Array, means: tuple[Array, Array]) -> Array:
@@ -219,19 +227,19 @@ def _over(vectors: Array, map_: Array, means: tuple[Array, Array]) -> Array:
     return mapped
 
 
-def _agreement(queries: Array, new: Array, old: Array, rows: Array) -> tuple[float, float]:
-    """Overlap and recall of what `queries` find among the old vectors, with what the new model finds for `rows`."""
+def _agreement(queries: Array, items: Array, new: Array) -> tuple[float, float]:
+    """Overlap and recall of what queries find among items, with what the same rows of the new model find."""
     n_near = min(NEAR, len(new) - 1)
-    true, found = _nearest(new[rows], new, rows, n_near), _nearest(queries, old, rows, n_near)
+    true, found = _nearest(new, new, n_near), _nearest(queries, items, n_near)
     overlap = np.mean([len({*t} & {*f}) / n_near for t, f in zip(true, found, strict=True)])
     recall = np.mean([t[0] in f for t, f in zip(true, found, strict=True)])
     return round(float(overlap), 4), round(float(recall), 4)
 
 
-def _nearest(queries: Array, items: Array, own: Array, n: int) -> list[list[int]]:
-    """The n items nearest to each query, best first, without the item that it is made of."""
+def _nearest(queries: Array, items: Array, n: int) -> list[list[int]]:
+    """The n items nearest to each query, best first, without its own, which stands at the same place."""
     scores = queries @ items.T
-    scores[np.arange(len(own)), own] = -np.inf
+    np.fill_diagonal(scores, -np.inf)
     found: list[list[int]] = np.argsort(-scores, axis=1, kind="stable")[:, :n].tolist()
     return found
 
@@ -248,7 +256,7 @@ def _write(file: Path, bridge: Bridge) -> None:
     said = json.dumps(facts | {"quality": asdict(bridge.quality)})
     draft = file.with_name(f".{file.name}.{os.getpid()}.tmp.npz")
     try:
-        np.savez(draft, facts=np.array(said), map=bridge.map, new=bridge.means[0], old=bridge.means[1])
+        np.savez(draft, facts=np.array(said), map=bridge.map, old=bridge.means[0], new=bridge.means[1])
         os.replace(draft, file)
     except OSError:  # read only, or full: it is learned again next time
         draft.unlink(missing_ok=True)
@@ -259,7 +267,7 @@ def _read(file: Path, key: tuple[str, str, int]) -> Bridge | None:
     try:
         with file.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
             facts = json.loads(str(stored["facts"]))
-            map_, means = stored["map"], (stored["new"], stored["old"])
+            map_, means = stored["map"], (stored["old"], stored["new"])
         quality = Quality(**facts["quality"])
         if facts["format"] != FORMAT or tuple(facts["key"]) != key:
             return None

@@ -7,8 +7,8 @@ measured before and after on the third, which nothing else looked at -> saved as
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,8 @@ from .data.examples import Data, Examples, Table, read
 HELD_SHARE, VALID_SHARE = 0.2, 0.15
 _LEAST_GROUPS = 10  # with fewer, or one that holds most rows, the parts are drawn query by query
 _SURE = 1.645  # standard errors above zero: a gain that chance brings once in twenty
-_MOST_VALID = 256  # validation queries that a look reads
+_MOST_VALID, _MOST_HELD = 256, 2_000  # queries that a look reads, and that are measured: their error is small by then
+_CHUNK = 512  # queries whose scores are in memory at once
 _DEFAULTS = Settings()
 
 Progress = Callable[[int, int, str], None]
@@ -147,7 +148,7 @@ def adapt(
 def _saved(
     outcome: Outcome, folder: Path, adapter: Adapter, base: Base, examples: Examples, settings: Settings
 ) -> Outcome:
-    named = Outcome(**(asdict(outcome) | {"model": f"{PREFIX}{folder}"}))
+    named = replace(outcome, model=f"{PREFIX}{folder}")
     said = named.to_dict()
     manifest = Manifest(
         base=base,
@@ -218,7 +219,7 @@ def split(examples: Examples, seed: int) -> Parts:
     part_of = np.empty(len(order), np.int64)
     part_of[order] = np.where(ends <= HELD_SHARE, 0, np.where(ends <= HELD_SHARE + VALID_SHARE, 1, 2))
     held, valid, train = (np.flatnonzero(part_of[groups] == part) for part in range(3))
-    return Parts(train, valid, held, "group" if is_grouped else "query")
+    return Parts(train, valid, _spread(held, _MOST_HELD), "group" if is_grouped else "query")
 
 
 def _split_items(labels: Array, rng: np.random.Generator) -> Parts:
@@ -233,7 +234,12 @@ def _split_items(labels: Array, rng: np.random.Generator) -> Parts:
     held, valid, train = (np.flatnonzero(part == p) for p in range(3))
     if not (len(held) and len(valid)):
         raise InvalidInput("nearly every label has one item only: nothing can be held out. Give several of a label")
-    return Parts(train, valid, held, "item")
+    return Parts(train, valid, _spread(held, _MOST_HELD), "item")
+
+
+def _spread(rows: Array, most: int) -> Array:
+    """At most so many of them, evenly spread."""
+    return rows if len(rows) <= most else rows[np.linspace(0, len(rows) - 1, most).astype(int)]
 
 
 def _groups(examples: Examples) -> Array:
@@ -325,7 +331,7 @@ def _measure(examples: Examples, parts: Parts, queries: Array, documents: Array,
 
 
 def _validation(examples: Examples, parts: Parts, queries: Array, documents: Array) -> Callable[[Adapter], float]:
-    asked, among, relevant = _questions(examples, parts.valid[:_MOST_VALID], parts)
+    asked, among, relevant = _questions(examples, _spread(parts.valid, _MOST_VALID), parts)
     q, d = queries[asked], documents[among]
     return lambda adapter: float(np.mean([row["ndcg_at_10"] for row in _score(q, d, relevant, adapter).means.values()]))
 
@@ -351,12 +357,16 @@ def _score(queries: Array, documents: Array, relevant: list[list[int]], adapter:
     each: dict[int, Array] = {}
     means: dict[int, Mapping[str, float]] = {}
     for size in contrast.sizes_of(queries.shape[1]):
-        scores = truncate_normalize(queries, size) @ truncate_normalize(documents, size).T
-        each[size] = np.array([metrics.ndcg_at(row[None], [places], 10) for row, places in _rows(scores, relevant)])
-        recall = metrics.recall_at(scores, relevant, 1)
-        means[size] = {"ndcg_at_10": round(float(each[size].mean()), 4), "recall_at_1": round(recall, 4)}
+        asked, among = truncate_normalize(queries, size), truncate_normalize(documents, size)
+        rows = np.array([row for at in range(0, len(asked), _CHUNK) for row in _gains(asked, among, relevant, at)])
+        each[size] = rows[:, 0]
+        ndcg, recall = (round(float(mean), 4) for mean in rows.mean(0))
+        means[size] = {"ndcg_at_10": ndcg, "recall_at_1": recall}
     return _Measured(each, means)
 
 
-def _rows(scores: Array, relevant: list[list[int]]) -> Iterable[tuple[Array, list[int]]]:
-    return zip(scores, relevant, strict=True)
+def _gains(asked: Array, among: Array, relevant: list[list[int]], at: int) -> list[tuple[float, float]]:
+    """nDCG@10 and recall@1 of each query of a chunk."""
+    scores = asked[at : at + _CHUNK] @ among.T
+    pairs = zip(scores, relevant[at : at + _CHUNK], strict=True)
+    return [(metrics.ndcg_at(row[None], [own], 10), metrics.recall_at(row[None], [own], 1)) for row, own in pairs]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import pytest
 
 from onesense import Collection, Embedder
 from onesense.engine import adapter, models
-from onesense.errors import AlreadyExists, CorruptData, FingerprintMismatch, NotFound, PermissionDenied
+from onesense.errors import AlreadyExists, CorruptData, FingerprintMismatch, NotFound, PermissionDenied, StorageFull
 from onesense.vectors import truncate_normalize
 from small_adapter import made_adapter, saved_adapter
 
@@ -156,6 +157,16 @@ def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x", encoding="utf-8")
     with pytest.raises(PermissionDenied, match="cannot be written"):
         saved_adapter(tmp_path / "file" / "mine")
+
+
+def test_a_full_disk_is_told_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(np, "savez", full)
+    with pytest.raises(StorageFull, match="make room"):
+        saved_adapter(tmp_path / "mine")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_kill_while_saving_leaves_no_model(tmp_path: Path) -> None:
