@@ -135,11 +135,9 @@ fuzz-http: $(STAMP)dev ## Send what our OpenAPI allows, and what it does not (Sc
 	$(BIN)/python -m pytest -q -m slow tests/http/test_fuzz.py
 
 .PHONY: release
-release: test ## Check everything, then build wheel and source archive into dist/
-	rm -rf dist
-	if command -v uv >/dev/null; then uv build --quiet --out-dir dist; else \
-	  $(BIN)/python -m pip install --quiet build && $(BIN)/python -m build --outdir dist; fi
-	ls -l dist
+release: test ## Check everything, build wheel and source archive into dist/, try the wheel in an empty environment
+	command -v uv >/dev/null || test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet uv
+	$(BIN)/python dev/release.py
 
 .PHONY: clean
 clean: ## Remove the environment, the demo library and all caches

@@ -1,6 +1,7 @@
 """Everything public is documented, or this fails."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -79,9 +80,11 @@ def test_the_changelog_starts_with_this_version() -> None:
     assert versions[0] == onesense.__version__
 
 
-def test_the_package_has_one_version() -> None:
-    pyproject = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
-    assert f'version = "{onesense.__version__}"' in pyproject
+def test_the_version_stands_in_one_place() -> None:
+    pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert pyproject["project"]["dynamic"] == ["version"]
+    assert pyproject["tool"]["hatch"]["version"]["path"] == "src/onesense/__init__.py"
+    assert "version:" not in (ROOT / "CITATION.cff").read_text(encoding="utf-8").replace("cff-version:", "")
 
 
 def test_makefile_targets_named_in_the_documents_exist() -> None:
