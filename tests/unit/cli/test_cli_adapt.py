@@ -59,10 +59,10 @@ def test_before_and_after_are_told_and_the_model_can_be_used(data: Path, tmp_pat
 
 
 def test_what_does_not_help_is_said_and_not_saved(noise: Path, tmp_path: Path) -> None:
-    told = run("adapt", noise, "--to", tmp_path / "mine", "--model", "tiny", "--minutes", 0.2)
+    told = run("adapt", noise, "--to", tmp_path / "mine", "--model", "tiny", "--minutes", 0.05)
     assert told.exit_code == 4 and not (tmp_path / "mine").exists()
     assert "does not help" in told.stdout and "--keep" in told.stdout
-    kept = run("adapt", noise, "--to", tmp_path / "mine", "--model", "tiny", "--minutes", 0.2, "--keep", "--json")
+    kept = run("adapt", noise, "--to", tmp_path / "mine", "--model", "tiny", "--minutes", 0.05, "--keep", "--json")
     answer = json.loads(kept.stdout)
     assert kept.exit_code == 0 and answer["is_better"] is False and answer["model"] == f"adapted:{tmp_path / 'mine'}"
     assert list(answer["before"]) == ["3072", "1536", "768", "512", "256", "128"]
