@@ -1,1 +1,1 @@
-"""How the bundled model is made (needs the extra `[train]`), and how any model is adapted (`adapt.py`, which needs none)."""
+"""How the bundled model is made (needs the extra `[train]`), and how any model is adapted (needs none: `adapt`)."""
