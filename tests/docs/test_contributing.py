@@ -61,8 +61,8 @@ def test_every_decision_is_listed_and_dated() -> None:
         assert all(part in text for part in ("**Decided.**", "**Why.**", "**What it costs.**", "**Decide again**"))
 
 
-def test_links_of_the_decisions_lead_somewhere() -> None:
-    pages = list((ROOT / "dev" / "decisions").glob("*.md"))
+def test_links_of_decisions_and_examples_lead_somewhere() -> None:
+    pages = [ROOT / "examples" / "README.md", *(ROOT / "dev" / "decisions").glob("*.md")]
     links = [(page, link) for page in pages for link in re.findall(r"\]\((?!http)([^)#]+)", page.read_text("utf-8"))]
     assert [f"{page.name}: {link}" for page, link in links if not (page.parent / link).exists()] == []
 
