@@ -48,9 +48,8 @@ def _options() -> argparse.Namespace:
 
 
 def text(options: argparse.Namespace) -> None:
-    from _st_reference import sentence_transformer, shared_space
-
     import torch
+    from _st_reference import sentence_transformer, shared_space
 
     torch.set_num_threads(options.cores)
     rival, ours = sentence_transformer(), _embedder(options.model)
@@ -159,9 +158,8 @@ def vit_b32() -> Any:
 
 def encode_pictures(tower: Any, files: Sequence[bytes], batch: int = 16) -> np.ndarray:
     """Decode, scale to 224 x 224 and embed; the decoder may shrink while it reads, as ours does."""
-    from PIL import Image
-
     import torch
+    from PIL import Image
 
     found = []
     for start in range(0, len(files), batch):

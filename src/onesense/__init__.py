@@ -30,11 +30,11 @@ if TYPE_CHECKING:
     from .engine.embedder import Embedder as Embedder
     from .errors import OnesenseError as OnesenseError
     from .index.collection import Collection as Collection
+    from .train.adapt import adapt as adapt
     from .types import Content as Content
     from .types import Embedding as Embedding
     from .types import Hit as Hit
     from .types import Part as Part
-    from .train.adapt import adapt as adapt
     from .types import Task as Task
 
 

@@ -9,10 +9,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+import torch
 import transformers
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 
-import torch
 from onesense.engine.backends._torch.vision import require_torchvision
 
 require_torchvision()

@@ -326,9 +326,8 @@ def test_sentence_transformers_answers_as_itself(shelf: Path) -> None:
 
 
 def test_embeddinggemma_answers_as_its_documentation_says(shelf: Path) -> None:
-    import transformers
-
     import torch
+    import transformers
 
     folder = checkpoint("embeddinggemma", shelf)
     model = transformers.AutoModel.from_pretrained(folder)

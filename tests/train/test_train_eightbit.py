@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
 import torch
+
 from onesense.engine.backends._mini.graph import Graph, widen
 from onesense.train import eightbit, graphs, sources
 from onesense.train.compact import compact
