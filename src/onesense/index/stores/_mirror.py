@@ -13,9 +13,11 @@ from __future__ import annotations
 import mmap
 import os
 import shutil
+import weakref
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -31,11 +33,9 @@ ELEMENTS = {"float32": np.int16, "float16": np.int16, "int8": np.int8}
 by 1e-4."""
 CHECKED = 8  # slots, spread evenly, that are compared when the files are opened
 SAME = 0.5  # cosine from which a row's codes are those of its vector: > 0.99, of vectors kept as signs 0.8
-BLOCK_ROWS = (
-    64  # compared at a time: at 3072 dims they stay in the cache, and below the megabyte from which memory goes
-)
-# back to the system at once and has to be faulted in again (`_lancedb`), which took three times as long
-MAPPED_ROWS = 2_048  # read before their pages are given back; the kernel maps 64 KB around each
+BLOCK_ROWS = 64
+"""Compared at a time: at 3072 dims they stay in the cache, and below the megabyte from which memory goes back to the
+system at once and has to be faulted in again (`_lancedb`), which took three times as long."""
 MIN_KEY = 1  # what a power cut leaves unwritten is zero
 
 
@@ -53,12 +53,10 @@ class Mirror:
         """float32 [S], see `vectors.code_weights`."""
         self.codes: Array = np.zeros((0, layout.code_width), np.int8)
         """int8 [S, c], mapped."""
-        self._n_read = 0
         if n := layout.n_whole():
             entries = np.fromfile(layout.folder / ENTRIES, ENTRY, n)
             self._scales = entries["scale"].copy()
-            self._map = _mapped(layout.folder / VECTORS, n * layout.vector_bytes)
-            self._vectors = np.frombuffer(self._map, layout.element).reshape(n, -1)
+            self._vectors = _Rows(layout.folder / VECTORS, n, layout.vector_bytes, layout.element)
             codes = np.frombuffer(_mapped(layout.folder / CODES, n * layout.code_width), np.int8).reshape(n, -1)
             if self._agree(codes):
                 is_torn = (entries["weight"] <= 0) | (entries["scale"] <= 0)
@@ -86,15 +84,7 @@ class Mirror:
             rows, scales = self._layout.widened(self._vectors[slots[block]]), self._scales[slots[block]]
             scores[block] = (rows @ query) * scales
             lengths[block] = np.sqrt(np.einsum("nd,nd->n", rows, rows)) * scales
-        self._forget(len(slots))
         return scores, lengths
-
-    def _forget(self, n_read: int) -> None:
-        """Give pages of the vectors back now and then: else all that were ever read count as this process's memory."""
-        self._n_read += n_read
-        if self._n_read >= MAPPED_ROWS and hasattr(mmap, "MADV_DONTNEED"):
-            self._map.madvise(mmap.MADV_DONTNEED)
-            self._n_read = 0
 
     def _agree(self, codes: Array) -> bool:
         """Whether codes and vectors belong together, by a few rows; lengths are looked at whenever one is read."""
@@ -103,6 +93,35 @@ class Mirror:
         found = codes[slots].astype(np.float32)
         lengths = np.linalg.norm(prefixes, axis=1) * np.linalg.norm(found, axis=1)
         return bool((np.einsum("nc,nc->n", prefixes, found) > SAME * lengths).all() and lengths.all())
+
+
+class _Rows:
+    """Rows of a file, read when they are asked for.
+
+    Read, not mapped, where the system can: a mapping brings 64 KB with each row that is touched, and giving those pages
+    back now and then cost more than all of the reading.
+    """
+
+    def __init__(self, file: Path, n: int, width: int, element: np.dtype[Any]) -> None:
+        self._width, self._element = width, element
+        self._mapped: Array | None = None
+        if not hasattr(os, "preadv"):
+            self._mapped = np.frombuffer(_mapped(file, n * width), element).reshape(n, -1)
+            return
+        self._file = os.open(file, os.O_RDONLY)
+        weakref.finalize(self, os.close, self._file)
+
+    def __getitem__(self, slots: Array) -> Array:
+        """[n, width / size of an element] rows of int64 [n] slots; zeros where the file has become shorter."""
+        if self._mapped is not None:
+            taken: Array = self._mapped[slots]
+            return taken
+        width, out = self._width, np.empty((len(slots), self._width // self._element.itemsize), self._element)
+        places = out.view(np.uint8).ravel().data
+        for row, start in enumerate((slots * width).tolist()):
+            if os.preadv(self._file, [places[row * width : (row + 1) * width]], start) != width:
+                out[row] = 0
+        return out
 
 
 class _Layout:

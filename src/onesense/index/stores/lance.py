@@ -7,6 +7,7 @@ The table holds everything. What a search goes through is kept beside it in plai
 from __future__ import annotations
 
 import json
+import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -59,6 +60,8 @@ class Store:
         self._table = table
         self._lock = threading.RLock()
         self._snapshot: Snapshot | None = None
+        self._seen: frozenset[str] | None = None
+        self._version = 0
         self._n_written = 0
         self._last_key = 0
 
@@ -233,20 +236,27 @@ class Store:
         """
         with self._lock, faults_told(self._path, _FAULTS):
             try:
-                self._table.checkout_latest()
+                self._catch_up()
                 return step()
             except _FAULTS:
-                self._snapshot = None
-                self._table.checkout_latest()
+                self._snapshot, self._seen = None, None
+                self._catch_up()
                 return step()
+
+    def _catch_up(self) -> None:
+        """Take the newest version. Where no manifest came or went this is it: asking Lance is a third of a search."""
+        there = _manifests(self._path)
+        if there is None or there != self._seen:
+            self._table.checkout_latest()
+            self._version = int(self._table.version)
+            self._seen = there  # listed before: what came meanwhile is seen the next time
 
     # --- the way of a search ----------------------------------------------------------------------------------------
 
     def _current(self) -> Snapshot:
         """The snapshot of this version, read again when somebody has written."""
-        version = int(self._table.version)
-        if self._snapshot is None or self._snapshot.version != version:
-            self._snapshot = _snapshot.load(self._table, version, self.spec, self._path)
+        if self._snapshot is None or self._snapshot.version != self._version:
+            self._snapshot = _snapshot.load(self._table, self._version, self.spec, self._path)
         return self._snapshot
 
     def _passing(self, snapshot: Snapshot, where: Where | None) -> Array:
@@ -343,6 +353,17 @@ class Store:
 
     def _split(self, table: Any) -> tuple[Array, Array]:
         return _columns.keys(table[KEY]), _columns.vectors(table["vector"], self.spec)
+
+
+def _manifests(path: Path) -> frozenset[str] | None:
+    """Names of the table's manifests, one a version, so other ones after every commit; None where nobody can tell.
+
+    Source: Lance's table format, `_versions/{version}.manifest`.
+    """
+    try:
+        return frozenset(os.listdir(path / f"{TABLE}.lance" / "_versions")) or None
+    except OSError:
+        return None
 
 
 def _chunks(items: list[str], size: int) -> Iterator[list[str]]:
