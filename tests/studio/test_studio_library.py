@@ -63,8 +63,8 @@ def many(tmp_path: Path) -> Path:
     folder = tmp_path / "many"
     folder.mkdir()
     noise = random.Random(0)
-    for n in range(4_000):
-        words = " ".join(f"{noise.getrandbits(40):x}" for _ in range(60))
+    for n in range(12_000):
+        words = " ".join(f"{noise.getrandbits(40):x}" for _ in range(4))  # short: a batch is done before a job stops
         (folder / f"{n}.txt").write_text(f"Note {n}: {words}", encoding="utf-8")
     return folder
 
@@ -83,9 +83,10 @@ def test_a_second_tab_sees_the_job_and_may_stop_it(opened: Open, many: Path) -> 
     page.click(".add-path [type=submit]")
     page.wait_for_selector(".job")
     late = opened("#/library?c=Two+tabs")  # and one that comes while it runs
-    late.wait_for_selector(".job:not(.over) .job-line >> text=/of 4,000 files · .* files\\/s · .* left/")
+    late.wait_for_selector(".job:not(.over) .job-line >> text=/of 12,000 files · .* files\\/s · .* left/")
     other.wait_for_selector(".job:not(.over)")
     late.click(".job >> text=Stop")
+    late.wait_for_selector(".job button:disabled, .job.over")
     for tab in (page, other, late):
         tab.wait_for_selector(".job.over.cancelled")
     after = opened("#/library?c=Two+tabs")  # and one that comes when it is over

@@ -163,7 +163,7 @@ async function look(ctx) {
 async function follow(ctx, job) {
   if (ctx.followed.has(job.id)) return;
   ctx.followed.add(job.id);
-  const cancel = () => call("POST", `/api/jobs/${job.id}/cancel`).catch((cause) => toast(cause.message, "error"));
+  const cancel = () => call("POST", `/api/jobs/${job.id}/cancel`);
   const card = jobCard(t(`job.${job.kind}`), cancel, () => dismissed.add(job.id));
   ctx.jobs.prepend(card.element);
   ctx.jobs.hidden = false;
@@ -210,8 +210,18 @@ function jobCard(title, cancel, ondismiss = () => {}) {
   const path = h("p", { class: "job-path" });
   const state = h("span", { class: "job-state" });
   const failed = h("div", { class: "job-failed" });
-  const stopper = button(t("job.cancel"), { icon: "close", text: t("job.cancel"), class: "quiet", onclick: cancel });
+  const stopper = button(t("job.cancel"), { icon: "close", text: t("job.cancel"), class: "quiet", onclick: () => stop() });
   const element = h("article", { class: "job" }, h("div", { class: "job-head" }, h("h2", { class: "job-title" }, title), state, stopper), bar, line, path, failed);
+  const stop = async () => {
+    stopper.disabled = true;
+    try {
+      await cancel();
+      if (!element.classList.contains("over")) fill(state, t("job.stopping")); // what is with the model now is finished first
+    } catch (cause) {
+      stopper.disabled = false;
+      toast(cause.message, "error");
+    }
+  };
   return {
     element,
     update(now) {
