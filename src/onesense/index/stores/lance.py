@@ -47,6 +47,7 @@ _FAULTS = (OSError, RuntimeError, ValueError)  # what LanceDB raises
 
 _T = TypeVar("_T")
 _Found = list[tuple[str, float, Payload]]
+_Manifests = tuple[int, frozenset[str]]
 
 
 class Store:
@@ -60,7 +61,7 @@ class Store:
         self._table = table
         self._lock = threading.RLock()
         self._snapshot: Snapshot | None = None
-        self._seen: frozenset[str] | None = None
+        self._seen: _Manifests | None = None
         self._version = 0
         self._n_written = 0
         self._last_key = 0
@@ -247,6 +248,8 @@ class Store:
         """Take the newest version. Where no manifest came or went this is it: asking Lance is a third of a search."""
         there = _manifests(self._path)
         if there is None or there != self._seen:
+            if there is not None and self._seen is not None and there[0] != self._seen[0]:
+                self._snapshot = None  # another table took the place of this one, and may count its versions alike
             self._table.checkout_latest()
             self._version = int(self._table.version)
             self._seen = there  # listed before: what came meanwhile is seen the next time
@@ -355,13 +358,16 @@ class Store:
         return _columns.keys(table[KEY]), _columns.vectors(table["vector"], self.spec)
 
 
-def _manifests(path: Path) -> frozenset[str] | None:
-    """Names of the table's manifests, one a version, so other ones after every commit; None where nobody can tell.
+def _manifests(path: Path) -> _Manifests | None:
+    """Number of the folder of the table's manifests, and their names; None where nobody can tell.
 
+    Every version has a manifest, so after each commit the names are others.
     Source: Lance's table format, `_versions/{version}.manifest`.
     """
+    folder = path / f"{TABLE}.lance" / "_versions"
     try:
-        return frozenset(os.listdir(path / f"{TABLE}.lance" / "_versions")) or None
+        names = frozenset(os.listdir(folder))
+        return (os.stat(folder).st_ino, names) if names else None
     except OSError:
         return None
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 
@@ -95,3 +96,19 @@ def test_the_catalogue_client_that_is_put_off_still_works_afterwards():
         "from pydantic import BaseModel; assert not BaseModel.model_config.get('defer_build')"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_an_open_collection_sees_the_one_that_takes_its_place(tmp_path):
+    path = tmp_path / "replaced.onesense"
+    vectors = matryoshka(8, seed=2)
+
+    def filled(tag: str) -> lance.Store:
+        store = lance.Store.open(path, SPEC)
+        store.upsert([f"{tag}{i}" for i in range(8)], vectors, [{"path": f"/{tag}/{i}"} for i in range(8)])
+        return store
+
+    reader = filled("old")
+    assert reader.search(vectors[0], 1)[0][0] == "old0"
+    shutil.rmtree(path)
+    filled("new").close()  # counts its versions as the first one did
+    assert reader.search(vectors[0], 1)[0][0] == "new0"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -246,3 +247,18 @@ def test_keys_ascend_even_when_the_clock_does_not(monkeypatch):
     assert _columns.new_keys(2, 102).tolist() == [103, 104]
     assert _columns.keys(pa.chunked_array([pa.array([1, None])])).tolist() == [1, 0]
     assert _lancedb.load() is lancedb
+
+
+def test_rows_are_read_where_they_are_asked_for_and_zero_behind_the_end(tmp_path, monkeypatch):
+    wanted = np.random.default_rng(0).integers(-9, 9, (20, 6)).astype(np.int16)
+    (tmp_path / "rows").write_bytes(wanted.tobytes())
+    slots = np.array([3, 19, 3, 0])
+    read = _mirror._Rows(tmp_path / "rows", 20, 12, np.dtype(np.int16))
+    np.testing.assert_array_equal(read[slots], wanted[slots])
+    monkeypatch.delattr(_mirror.os, "preadv", raising=False)
+    mapped = _mirror._Rows(tmp_path / "rows", 20, 12, np.dtype(np.int16))
+    np.testing.assert_array_equal(mapped[slots], wanted[slots])
+    monkeypatch.undo()
+    os.truncate(tmp_path / "rows", 19 * 12 + 5)
+    np.testing.assert_array_equal(read[slots][1], np.zeros(6))
+    np.testing.assert_array_equal(read[slots][0], wanted[3])
