@@ -64,10 +64,10 @@ def commit() -> str:
 
 
 def command() -> str:
-    """The command line of this process, from the project's folder."""
+    """The command line of this process, from the project's folder; of other folders' files only the names."""
     script = Path(sys.argv[0]).resolve()
     shown = script.relative_to(HERE.parent) if script.is_relative_to(HERE.parent) else script.name
-    return shlex.join(["python", str(shown), *sys.argv[1:]])
+    return shlex.join(["python", str(shown), *(Path(a).name if Path(a).is_absolute() else a for a in sys.argv[1:])])
 
 
 def machine() -> str:
